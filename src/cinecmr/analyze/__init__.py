@@ -1,0 +1,1 @@
+"""One study to Findings to a report."""

@@ -1,0 +1,1 @@
+"""Found against true: two Findings in, scores out."""

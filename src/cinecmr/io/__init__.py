@@ -1,0 +1,1 @@
+"""Files in, Studies out; and Findings back into files. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Findings to numbers with units: arrays in, what a cardiologist writes down out."""

@@ -1,0 +1,1 @@
+"""Torch modules: they know shapes, not hearts."""

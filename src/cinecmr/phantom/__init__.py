@@ -1,0 +1,1 @@
+"""A synthetic beating heart with exactly known anatomy, volumes and motion."""

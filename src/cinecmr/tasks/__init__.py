@@ -1,0 +1,1 @@
+"""Learn with labels: what the network is asked, and how its answer becomes Findings."""
