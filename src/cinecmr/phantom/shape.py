@@ -1,0 +1,256 @@
+"""The two ventricles as surfaces around the long axis of the left ventricle, in closed form over the beat.
+
+Heart coordinates, mm: z along the long axis of the left ventricle from its apex (0) to its base, x towards the
+middle of the septum, y towards the anterior wall; theta = atan2(y, x). The left ventricular wall moves by
+    z = lambda Z,   r^2 = R^2 / lambda + a(Theta, Z),   a = Ren^2 (f^2 - 1/lambda),   theta = Theta + tau(Z)
+so that its volume is kept exactly (det F = 1), the endocardial radius becomes f Ren, and a cavity of constant f
+ejects 1 - lambda f^2 (specs of the tagged prior, section 8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+THETAS = 512  # directions around the long axis in a table of radii: 0.5 mm apart at the epicardium
+Z_STEP = 0.5  # mm between the levels of a table
+
+
+def directions() -> NDArray[np.float32]:
+    """(THETAS,) the angles of a table's columns, -pi to pi."""
+    return (-np.pi + (np.arange(THETAS) + 0.5) * 2 * np.pi / THETAS).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Ripple:
+    """A smooth bump field over angle and height that makes every heart its own.
+
+    Attributes:
+        amplitudes: (n,) shares of the radius.
+        orders: (n,) waves around the axis, 1 or more.
+        phases: (n,) rad.
+        twists: (n,) rad from apex to base: how the bumps turn on the way up.
+    """
+
+    amplitudes: tuple[float, ...] = ()
+    orders: tuple[int, ...] = ()
+    phases: tuple[float, ...] = ()
+    twists: tuple[float, ...] = ()
+
+    def __call__(self, theta: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The sum of the waves at angles (..., THETAS) and heights (..., 1) given as shares of the axis."""
+        total = np.zeros(np.broadcast_shapes(theta.shape, share.shape), np.float32)
+        for amplitude, order, phase, twist in zip(self.amplitudes, self.orders, self.phases, self.twists, strict=True):
+            total += np.float32(amplitude) * np.cos(order * theta + np.float32(phase) + np.float32(twist) * share)
+        return total
+
+
+@dataclass(frozen=True)
+class Region:
+    """A piece of wall that is thicker, or that contracts less, than the rest.
+
+    Attributes:
+        theta, height: centre: rad, share of the long axis.
+        width_theta, width_height: Gaussian half widths: rad, share of the long axis.
+        amount: added wall thickness as a share of the wall, or the endocardial factor f at the centre.
+    """
+
+    theta: float
+    height: float
+    width_theta: float
+    width_height: float
+    amount: float
+
+    def weight(self, theta: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
+        """1 at the centre, falling to 0, at angles and heights that broadcast."""
+        off = np.angle(np.exp(1j * (theta - self.theta))).astype(np.float32) / self.width_theta
+        up = (share - self.height) / self.width_height
+        return np.asarray(np.exp(-(off**2) - up**2), np.float32)
+
+
+def bowl(share: NDArray[np.float32], fullness: float) -> NDArray[np.float32]:
+    """Radius of a half ellipsoid (fullness 2) or a blunter bowl, as a share of its rim; 0 below the apex.
+
+    >>> bowl(np.array([-0.1, 0.0, 1.0], np.float32), 2.0)
+    array([0., 0., 1.], dtype=float32)
+    """
+    rise = np.clip(share, 0, 1)
+    return np.sqrt(1 - (1 - rise) ** fullness).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class LeftVentricle:
+    """Left ventricle at end-diastole and how it contracts.
+
+    Attributes:
+        epi, endo: radii at the rim, mm, before ripple, taper and thickening.
+        length: apex to base along the axis, mm.
+        apex_wall: thickness of the wall at the apex, mm.
+        fullness: bluntness of the bowl, 2 = ellipsoid.
+        taper: share by which the radii shrink at the base.
+        shortening: lambda at end-systole: length as a share of the end-diastolic one.
+        squeeze: f at end-systole, mid-height: endocardial radius as a share of the end-diastolic one.
+        squeeze_slope: added to f from apex (-) to base (+).
+        twist: rotation of the apex against the base at end-systole, rad.
+        flattening: share by which the septum is pushed in (right ventricular overload).
+        thick: regions of added wall. still: regions whose f is their own amount.
+        ripple: irregularity of both surfaces. wall_ripple: irregularity of the thickness.
+    """
+
+    epi: float = 33.0
+    endo: float = 25.0
+    length: float = 90.0
+    apex_wall: float = 7.0
+    fullness: float = 2.3
+    taper: float = 0.05
+    shortening: float = 0.85
+    squeeze: float = 0.68
+    squeeze_slope: float = 0.08
+    twist: float = 0.2
+    flattening: float = 0.0
+    thick: tuple[Region, ...] = ()
+    still: tuple[Region, ...] = ()
+    ripple: Ripple = field(default_factory=Ripple)
+    wall_ripple: Ripple = field(default_factory=Ripple)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.endo < self.epi:
+            raise ValueError(f"endo must lie inside epi, got {self.endo} and {self.epi} mm")
+        if not 0.5 < self.shortening <= 1.2:
+            raise ValueError(f"shortening is a share of the length, 0.5 to 1.2, got {self.shortening}")
+        if not 0.2 < self.squeeze <= 1.3:
+            raise ValueError(f"squeeze is a share of the endocardial radius, 0.2 to 1.3, got {self.squeeze}")
+
+    def reference_radii(self, theta: NDArray[np.float32], height: NDArray[np.float32],
+                        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Endocardial and epicardial radius at end-diastole.
+
+        Args:
+            theta: (THETAS,) material angles, rad.
+            height: (n, 1) material heights Z, mm.
+
+        Returns:
+            Two (n, THETAS) arrays, mm; 0 below the apex of each surface.
+        """
+        share = (height / self.length).astype(np.float32)
+        rim = 1 - self.taper * np.clip((share - 0.7) / 0.3, 0, 1) ** 2
+        septum = np.exp(-((theta / 0.8) ** 2)) * np.clip(share * 2, 0, 1)
+        form = rim * (1 + self.ripple(theta, share)) * (1 - self.flattening * septum)
+        epi = self.epi * bowl(share, self.fullness) * form
+        inner = (height - self.apex_wall) / (self.length - self.apex_wall)
+        endo = self.endo * bowl(inner.astype(np.float32), self.fullness) * form
+        wall = (epi - endo) * (1 + self.wall_ripple(theta, share))
+        for region in self.thick:
+            wall = wall * (1 + region.amount * region.weight(theta, share))
+        # Added wall grows half inwards and half outwards, as in hypertrophy.
+        grown = wall - (epi - endo)
+        endo = np.where(endo > 0, np.clip(endo - 0.5 * grown, 0, None), 0)
+        return endo.astype(np.float32), np.maximum(epi + 0.5 * grown, endo).astype(np.float32)
+
+    def length_factor(self, activation: float) -> float:
+        """lambda at an activation."""
+        return 1 + (self.shortening - 1) * activation
+
+    def squeeze_factor(self, theta: NDArray[np.float32], share: NDArray[np.float32], activation: float,
+                       ) -> NDArray[np.float32]:
+        """f at material angles and heights, broadcast."""
+        end = self.squeeze + self.squeeze_slope * (2 * share - 1) + 0 * theta
+        for region in self.still:
+            weight = region.weight(theta, share)
+            end = end + weight * (region.amount - end)
+        return np.asarray(1 + (np.clip(end, 0.15, 1.3) - 1) * activation, np.float32)
+
+    def twist_angle(self, share: NDArray[np.float32], activation: float) -> NDArray[np.float32]:
+        """tau(Z), rad: the apex turns one way, the base a little the other."""
+        return np.asarray(self.twist * activation * (0.7 - share), np.float32)
+
+    def radii(self, theta: NDArray[np.float32], z: NDArray[np.float32], activation: float,
+              ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Endocardial and epicardial radius at heights z in space, for (THETAS,) angles and (n, 1) heights, mm."""
+        shorter = self.length_factor(activation)
+        height = (z / shorter).astype(np.float32)
+        share = height / self.length
+        material = theta - self.twist_angle(share, activation)
+        endo0, epi0 = self.reference_radii(material, height)
+        f = self.squeeze_factor(material, share, activation)
+        epi2 = epi0**2 / shorter + endo0**2 * (f**2 - 1 / shorter)
+        endo = f * endo0
+        return endo.astype(np.float32), np.sqrt(np.maximum(epi2, endo**2)).astype(np.float32)
+
+    def base(self, activation: float) -> float:
+        """Height of the mitral plane, mm."""
+        return self.length * self.length_factor(activation)
+
+
+# Half angle and reach of the right ventricle, by height between its apex (0) and its base (1); the reach is in
+# epicardial radii of the left ventricle. A blunt crescent, higher towards the inferior wall.
+_RV_HEIGHTS = np.array([0.0, 0.05, 0.12, 0.22, 0.36, 0.5, 0.7, 0.9, 1.0])
+_RV_REACH = np.array([0.0, 0.32, 0.50, 0.72, 0.86, 0.96, 1.02, 1.05, 1.05])
+_RV_HALF_ANGLE = np.radians([22, 36, 44, 52, 57, 62, 68, 75, 78])
+
+
+@dataclass(frozen=True)
+class RightVentricle:
+    """Right ventricle: a crescent on the septum with a free wall that contracts on its own.
+
+    Attributes:
+        reach: size of the crescent against the usual one, 1 = usual.
+        apical_reach: extra factor of the reach at the apex (dilated ventricles reach further down).
+        angle: half angle against the usual one.
+        apex, base: heights at end-diastole, mm.
+        descent: how far the tricuspid plane comes down, mm.
+        squeeze: width of the crescent at end-systole at base and apex, shares of the end-diastolic one.
+        skew: how much fuller the inferior half is.
+        centre: angle of the crescent's middle, rad.
+        tilt: rise of the tricuspid and outflow plane per mm towards the anterior wall.
+        wall: thickness of the free wall, mm.
+        ripple: irregularity of the free wall, as a share of the width.
+    """
+
+    reach: float = 1.0
+    apical_reach: float = 1.0
+    angle: float = 1.0
+    apex: float = 8.0
+    base: float = 92.0
+    descent: float = 18.0
+    squeeze: tuple[float, float] = (0.84, 0.55)
+    skew: float = 0.25
+    centre: float = 0.05
+    tilt: float = 0.15
+    wall: float = 3.0
+    ripple: Ripple = field(default_factory=Ripple)
+
+    def outer_radius(self, theta: NDArray[np.float32], z: NDArray[np.float32], septum: NDArray[np.float32],
+                     reference: NDArray[np.float32], activation: float) -> NDArray[np.float32]:
+        """Radius of the inner face of the free wall.
+
+        Args:
+            theta: (THETAS,) rad. z: (n, 1) mm.
+            septum: (n, THETAS) epicardial radius of the left ventricle now, mm.
+            reference: (n, 1) mean epicardial radius at end-diastole at these heights, mm.
+            activation: 0 to 1.
+
+        Returns:
+            (n, THETAS), mm; equal to `septum` where there is no right ventricle.
+        """
+        top = self.base - self.descent * activation
+        share = np.clip((z - self.apex) / (top - self.apex), 0, 1)
+        reach = np.interp(share, _RV_HEIGHTS, _RV_REACH) * self.reach
+        reach = reach * (1 + (self.apical_reach - 1) * (1 - share) ** 1.5)
+        half = np.interp(share, _RV_HEIGHTS, _RV_HALF_ANGLE) * self.angle
+        basal, apical = self.squeeze
+        narrower = 1 + (apical + (basal - apical) * np.sqrt(share) - 1) * activation
+        off = (theta - self.centre) / half
+        arc = np.clip(1 - np.abs(off) ** 2.3, 0, None) ** 0.52 * (1 - self.skew * off)
+        width = reach * reference * narrower * arc * (1 + self.ripple(theta, share.astype(np.float32)))
+        there = z > self.apex
+        return np.asarray(septum + np.where(there, np.clip(width, 0, None), 0), np.float32)
+
+    def top(self, activation: float) -> float:
+        """Height of the tricuspid plane on the axis, mm."""
+        return self.base - self.descent * activation
