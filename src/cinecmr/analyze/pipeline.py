@@ -1,0 +1,158 @@
+"""One study in, findings out: a fold over stages.
+
+Each stage takes the study and what is known so far and returns what it adds; a stage never replaces a finding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from cinecmr.anatomy import Contrast, Structure, View
+from cinecmr.errors import RefusedInput
+from cinecmr.measure import checks
+from cinecmr.measure.cycle import find_cycle as cycle_of
+from cinecmr.measure.volumes import CAVITIES, CONVENTION, chamber, measurements, volume_curve
+from cinecmr.study import Findings, Flag, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from cinecmr.measure.volumes import Chamber
+    from cinecmr.study import Image, Study
+
+SAX_CINE = (View.SAX, Contrast.CINE)
+
+
+class Segmenter(Protocol):
+    """What finds the structures: a model, or labels somebody drew (`analyze.given.GivenLabels`)."""
+
+    @property
+    def source(self) -> str:
+        """Who answers for the labels, such as "sax-unet@3f2a9c10"."""
+        ...
+
+    def segment(self, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
+        """(x, y, z, t) `Structure` codes on the image's own grid."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the stages need besides the study.
+
+    Attributes:
+        model: see `Segmenter`.
+        ed, es: frames the user chose, for both ventricles.
+        progress: told the share of the segmentation that is done, 0 to 1.
+        convention: what the labels count, in words.
+    """
+
+    model: Segmenter
+    ed: int | None = None
+    es: int | None = None
+    progress: Callable[[float], None] | None = None
+    convention: str = CONVENTION
+
+
+def segment(study: Study, found: Findings, context: Context) -> Findings:
+    """Find the structures in the short-axis cine. Slices that were never acquired stay `UNSEEN`."""
+    if SAX_CINE in found.labels:
+        return Findings()
+    image = study[View.SAX]
+    labels = np.array(context.model.segment(image, context.progress), np.uint8)
+    if labels.shape != image.data.shape:
+        raise ValueError(f"{context.model.source} gave labels {labels.shape} for an image {image.data.shape}")
+    labels[:, :, list(image.missing_slices)] = Structure.UNSEEN
+    checks.something_found(labels)
+    return Findings(labels={SAX_CINE: labels})
+
+
+def find_cycle(study: Study, found: Findings, context: Context) -> Findings:
+    """Volume curves of both ventricles, and the frames of ED and ES of each."""
+    image, labels = study[View.SAX], found.labels[SAX_CINE]
+    curves = {name: volume_curve(labels, structure, image.affine) for name, structure in CAVITIES.items()}
+    there = {name: curve for name, curve in curves.items() if np.nanmax(curve, initial=0.0) > 0}
+    cycle, flags = cycle_of(there, image.times, image.rr_ms, ed=context.ed, es=context.es)
+    lost = tuple(
+        Flag("not-found", Severity.REFUSE, f"no {name} blood pool was found in any slice: nothing of it is measured")
+        for name in curves.keys() - there.keys()
+    )
+    return Findings(cycle=cycle, curves=curves, flags=_news(study, lost + flags))
+
+
+def measure_volumes(study: Study, found: Findings, context: Context) -> Findings:
+    """Volumes, ejection fractions, mass and indices; what cannot be believed is withheld with its reason."""
+    image = study[View.SAX]
+    chambers: dict[str, Chamber] = {}
+    flags: list[Flag] = []
+    for name in CAVITIES:
+        one = chamber(name, found.labels[SAX_CINE], image.affine, found.curves[name], found.cycle)
+        if one is None:
+            continue
+        kept, said = _believable(one, image, found.labels[SAX_CINE])
+        flags += said
+        if kept is not None:
+            chambers[name] = kept
+    flags += checks.pair_flags(chambers)
+    flags += checks.knowledge_flags(study.facts, image.rr_ms)
+    source = f"labels of {context.model.source}"
+    return Findings(
+        measurements=measurements(chambers, study.facts, image.rr_ms, source, context.convention),
+        flags=_news(study, tuple(flags)),
+    )
+
+
+STAGES: tuple[Callable[[Study, Findings, Context], Findings], ...] = (segment, find_cycle, measure_volumes)
+
+
+def analyze(
+    study: Study,
+    model: Segmenter,
+    *,
+    ed: int | None = None,
+    es: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Findings:
+    """Measure one study.
+
+    Args:
+        study: with a short-axis cine.
+        model: finds the structures; see `Segmenter`.
+        ed: the user's own end-diastolic frame, counted from 0, for both ventricles.
+        es: the user's own end-systolic frame.
+        progress: told the share of the segmentation that is done, 0 to 1.
+
+    Returns:
+        Labels, curves, cycle, measurements and flags; the flags of reading stand first.
+
+    Raises:
+        RefusedInput: no short-axis cine, no left ventricle in it, or frames that do not exist.
+    """
+    if View.SAX not in study:
+        there = ", ".join(view.title for view in study.views) or "no cine at all"
+        raise RefusedInput("no-sax", f"no short-axis cine in the study: found {there}; name one with --sax")
+    context = Context(model, ed, es, progress)
+    found = Findings(flags=study.flags)
+    for stage in STAGES:
+        found |= stage(study, found, context)
+    return found
+
+
+def _believable(one: Chamber, image: Image, labels: NDArray[np.uint8]) -> tuple[Chamber | None, list[Flag]]:
+    flags = checks.slice_flags(one.name, labels, one.ed, float(image.spacing[2]), image.thickness_mm)
+    flags += checks.chamber_flags(one)
+    if checks.refused(flags):
+        return None, flags
+    of_mass = checks.mass_flags(one)
+    return (replace(one, mass_ed=None, mass_es=None) if checks.refused(of_mass) else one), flags + of_mass
+
+
+def _news(study: Study, flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
+    """Flags whose code reading has not raised already: the reader knows the header, and says it once."""
+    known = {flag.code for flag in study.flags}
+    return tuple(flag for flag in flags if flag.code not in known)
