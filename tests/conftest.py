@@ -1,0 +1,99 @@
+"""Small hearts for every test, and no way out to the network."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cinecmr.anatomy import Contrast, Structure, View
+from cinecmr.study import Facts, Image, Study
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches beyond this computer fails; a browser on this computer may be reached."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
+            raise AssertionError(f"a test tried to reach {address}: tests use no network")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@dataclass(frozen=True)
+class TinyHeart:
+    """A study and the labels that are true of it.
+
+    Attributes:
+        study: short-axis cine, 32 x 32 pixels of 2 mm, 8 slices 10 mm apart, 12 frames over 900 ms.
+        labels: (x, y, z, t); the outermost slices are empty, the LV fills slices 1 to 6.
+    """
+
+    study: Study
+    labels: np.ndarray
+
+    @property
+    def image(self) -> Image:
+        return self.study[View.SAX]
+
+
+def discs(radius: np.ndarray, wall: np.ndarray, rv: np.ndarray, size: int = 32) -> np.ndarray:
+    """Labels of discs; radii (z, t) in pixels. Slices of radius 0 are empty."""
+    x, y = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
+    to_lv = np.hypot(x - 19, y - 16)[:, :, None, None]
+    to_rv = np.hypot(x - 6, y - 16)[:, :, None, None]
+    labels = np.zeros((size, size, *radius.shape), np.uint8)
+    labels[(to_rv < rv) & (rv > 0)] = Structure.RV
+    labels[(to_lv < radius + wall) & (radius > 0)] = Structure.MYO
+    labels[(to_lv < radius) & (radius > 0)] = Structure.LV
+    return labels
+
+
+@pytest.fixture
+def tiny_heart() -> TinyHeart:
+    """Eight slices, twelve frames; largest at frame 0, smallest at frame 4 (LV) and 5 (RV)."""
+    z = np.array([0, 3.6, 6, 7, 7, 6.5, 5, 0])[:, None]
+    t = np.arange(12)
+    squeeze_lv = 1 - 0.35 * np.exp(-(((t - 4) / 2.2) ** 2))
+    squeeze_rv = 1 - 0.28 * np.exp(-(((t - 5) / 2.2) ** 2))
+    labels = discs(z * squeeze_lv, np.sqrt(9 + 0.9 * z**2 * (1 - squeeze_lv)), 0.8 * z * squeeze_rv)
+    rng = np.random.default_rng(5)
+    bright = np.array([40.0, 180.0, 90.0, 200.0])[labels]
+    image = Image(
+        (bright + rng.normal(0, 5, bright.shape)).astype(np.float32),
+        np.diag([2.0, 2.0, 10.0, 1.0]),
+        t * 0.075,
+        rr_ms=900.0,
+        thickness_mm=8.0,
+    )
+    return TinyHeart(Study("tiny", {(View.SAX, Contrast.CINE): image}, Facts(1.80, 80.0)), labels)
+
+
+class LabelsModel:
+    """A model that answers with labels it was given."""
+
+    source = "drawn-by-hand"
+    name = "drawn"
+    sha256 = "0" * 64
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.labels = labels
+
+    def segment(self, image: Image, progress: Any = None) -> np.ndarray:
+        if progress:
+            progress(1.0)
+        return self.labels.copy()
+
+
+@pytest.fixture
+def tiny_model(tiny_heart: TinyHeart) -> LabelsModel:
+    """Finds exactly what is true of `tiny_heart`."""
+    return LabelsModel(tiny_heart.labels)
