@@ -1,0 +1,85 @@
+"""Findings to files: findings.json, measurements.csv, labels_sax.nii.gz and report.html.
+
+All four come from one `FindingsFile`, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from cinecmr.analyze.page import render
+from cinecmr.analyze.schema import to_file_model
+from cinecmr.anatomy import Contrast, View
+from cinecmr.io import files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from cinecmr.analyze.schema import FindingsFile
+    from cinecmr.study import Findings, Study
+
+CSV_COLUMNS = ("name", "value", "unit", "low", "high", "method", "frame", "source")
+
+
+def write_outputs(
+    out: Path, study: Study, found: Findings, *, provenance: Mapping[str, str], truth: Findings | None = None
+) -> list[Path]:
+    """Write everything that one run found.
+
+    Args:
+        out: folder, made where missing; files of an earlier run in it are replaced, each in one step.
+        study: what was read.
+        found: what was measured.
+        provenance: see `schema.to_file_model`.
+        truth: findings of the phantom for the same study, shown beside those of `found`.
+
+    Returns:
+        The files written, report.html last.
+
+    Raises:
+        OSError: the folder cannot be written to.
+        pydantic.ValidationError: a measurement is not finite.
+    """
+    file = to_file_model(study, found, provenance=provenance, truth=truth)
+    written = [out / "findings.json", out / "measurements.csv"]
+    files.write_text(written[0], file.to_json())
+    files.write_text(written[1], measurements_csv(file))
+    labels = found.labels.get((View.SAX, Contrast.CINE))
+    if labels is not None and View.SAX in study:
+        from cinecmr.io import nifti
+
+        written.append(out / "labels_sax.nii.gz")
+        nifti.write_labels(written[-1], labels, study[View.SAX].affine, study[View.SAX].times)
+    else:  # an old label map beside a new refusal would be believed
+        (out / "labels_sax.nii.gz").unlink(missing_ok=True)
+    written.append(out / "report.html")
+    files.write_text(written[-1], render(file, study, found, truth))
+    return written
+
+
+def measurements_csv(file: FindingsFile) -> str:
+    """One row a measurement; `low` and `high` are its 90 % interval.
+
+    Text that a spreadsheet would run as a formula is led by an apostrophe.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for name, m in file.measurements.items():
+        low, high = m.interval or ("", "")
+        frame = "" if m.frame is None else m.frame
+        row = (name, round(m.value, 6), m.unit, low, high, m.method, frame, m.source)
+        writer.writerow([_inert(cell) if isinstance(cell, str) else cell for cell in row])
+    return buffer.getvalue()
+
+
+def _inert(cell: str) -> str:
+    """Keep a spreadsheet from running a cell.
+
+    >>> _inert("=1+1"), _inert("ml")
+    ("'=1+1", 'ml')
+    """
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell
