@@ -215,8 +215,8 @@ def measurements(
 def _chamber_rows(sheet: _Sheet, one: Chamber) -> None:
     n, words = one.name, sheet.convention
     only = "" if one.es is not None else ", not proven to be end-diastole"
-    sheet.add(f"{n}EDV", one.edv, "ml", f"{n} blood pool at its largest, frame {one.ed}{only}; {words}", one.ed)
-    sheet.add(f"{n}ESV", one.esv, "ml", f"{n} blood pool at its smallest, frame {one.es}; {words}", one.es)
+    sheet.add(f"{n}EDV", one.edv, "ml", f"{n} blood pool at its largest{only}; {words}", one.ed)
+    sheet.add(f"{n}ESV", one.esv, "ml", f"{n} blood pool at its smallest; {words}", one.es)
     sheet.add(f"{n}SV", one.sv, "ml", f"{n}EDV - {n}ESV; {words}")
     sheet.add(f"{n}EF", one.ef, "%", f"{n}SV / {n}EDV; {words}")
     if one.mass_ed is not None:
