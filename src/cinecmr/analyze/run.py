@@ -1,0 +1,126 @@
+"""From what a user names to what the pipeline needs: the study, the facts, the model, the provenance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cinecmr.errors import RefusedInput
+from cinecmr.measure import body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cinecmr.analyze.pipeline import Segmenter
+    from cinecmr.anatomy import Disease, Sex
+    from cinecmr.study import Facts, Findings, Study
+
+PHANTOM = "phantom"
+PAPILLARY = "papillary_in_volume"
+BASAL_SLICE = "counted where labelled as ventricle; rule of the labels: myocardium around at least 50 % of the ring"
+ASKS_FOR_FACTS = {"no-indexing", "no-sex", "no-age", "missing-facts"}  # flags of reading that the user may answer
+
+
+def take(
+    study: str,
+    *,
+    keep_id: bool = False,
+    sax: str | None = None,
+    rr_ms: float | None = None,
+    seed: int = 1,
+    disease: Disease | None = None,
+) -> tuple[Study, Findings | None]:
+    """The study a user named, and its truth where it is synthetic.
+
+    Args:
+        study: a path, or the word `phantom`.
+        keep_id: see `cinecmr.io.read`.
+        sax: see `cinecmr.io.read`.
+        rr_ms: see `cinecmr.io.read`.
+        seed: of the phantom.
+        disease: of the phantom; None draws one.
+
+    Raises:
+        RefusedInput: nothing there, or nothing that can be measured.
+    """
+    if study == PHANTOM:
+        from cinecmr.phantom.study import synthetic_study
+
+        return synthetic_study(seed, disease)
+    from cinecmr import io
+
+    return io.read(existing(study), keep_id=keep_id, sax=sax, rr_ms=rr_ms), None
+
+
+def existing(study: str) -> Path:
+    """The path of that name.
+
+    Raises:
+        RefusedInput: there is none.
+    """
+    path = Path(study)
+    if not path.exists():
+        raise RefusedInput("no-such-path", f"there is no file or folder {study}; check the path")
+    return path
+
+
+def with_facts(
+    study: Study,
+    *,
+    height_cm: float | None = None,
+    weight_kg: float | None = None,
+    sex: Sex | None = None,
+    age_y: float | None = None,
+) -> Study:
+    """The study with what the user says of the person; it wins over the header.
+
+    Raises:
+        RefusedInput: a height, weight or age no person has.
+    """
+    said: dict[str, Any] = {}
+    if height_cm is not None:
+        said["height_m"] = body.check_fact("height", height_cm, body.HEIGHT_CM, "cm") / 100
+    if weight_kg is not None:
+        said["weight_kg"] = body.check_fact("weight", weight_kg, body.WEIGHT_KG, "kg")
+    if age_y is not None:
+        said["age_y"] = body.check_fact("age", age_y, body.AGE_Y, "years")
+    if sex is not None:
+        said["sex"] = sex
+    if not said:
+        return study
+    facts = replace(study.facts, **said)
+    flags = tuple(flag for flag in study.flags if not (flag.code in ASKS_FOR_FACTS and _answered(facts)))
+    return replace(study, facts=facts, flags=flags)
+
+
+def _answered(facts: Facts) -> bool:
+    return facts.height_m is not None and facts.weight_kg is not None
+
+
+def segmenter(name: str, device: str, labels: Path | None = None) -> Segmenter:
+    """The model of that name, or the labels of a file in its place."""
+    if labels is not None:
+        from cinecmr.analyze.given import GivenLabels
+
+        return GivenLabels(labels)
+    from cinecmr.analyze import models
+
+    return models.load(name, device)
+
+
+def provenance(model: Segmenter, options: Mapping[str, object]) -> dict[str, str]:
+    """What the report says of how the numbers came to be.
+
+    Args:
+        model: what found the labels.
+        options: of the command; those left at None are not told.
+    """
+    told = " ".join(f"--{key} {getattr(value, 'value', value)}" for key, value in options.items() if value is not None)
+    return {
+        "model": str(getattr(model, "name", model.source)),
+        "weights_sha256": str(getattr(model, "sha256", "")),
+        "options": told,
+        "papillary": PAPILLARY,
+        "basal_slice": BASAL_SLICE,
+    }

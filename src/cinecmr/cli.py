@@ -1,0 +1,251 @@
+"""The commands, each a few lines; everything heavy is imported inside the command that needs it.
+
+Exit codes: 0 done, 1 error, 2 usage, 3 refused (the input cannot be measured), 4 done with flags.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cinecmr.anatomy import Disease, Sex
+from cinecmr.errors import RefusedInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cinecmr.study import Findings, Study
+
+DONE, ERROR, REFUSED, DONE_WITH_FLAGS = 0, 1, 3, 4
+DEFAULT_MODEL = "sax-unet"
+
+app = typer.Typer(
+    help="Cine cardiac MRI: read a study, measure it, report it. Research use, not for diagnosis.",
+    epilog="Try: cinecmr analyze phantom --out demo   (no data needed; prints measured beside true values)",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+)
+models_app = typer.Typer(help="List the weights, or print a model card.", rich_markup_mode=None)
+evaluate_app = typer.Typer(help="Found against true.", rich_markup_mode=None, no_args_is_help=True)
+app.add_typer(models_app, name="models")
+app.add_typer(evaluate_app, name="evaluate")
+
+Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="DICOM or NIfTI file or folder")]
+OutFolder = Annotated[Path, typer.Option("--out", "-o", help="folder for what is written", file_okay=False)]
+ModelName = Annotated[str, typer.Option("--models", help="weights to use; `cinecmr models` lists them")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or mps")]
+Sax = Annotated[str | None, typer.Option(help="the series to use as short axis, where the choice is wrong")]
+RRms = Annotated[float | None, typer.Option(min=200, max=3000, help="R-R interval, ms, where the files lack it")]
+KeepId = Annotated[bool, typer.Option("--keep-id", help="keep the subject's identifier instead of a hash")]
+Kind = Annotated[Disease | None, typer.Option(case_sensitive=False, help="every subject has it; else a mixture")]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and end the process with its exit code; a traceback only with `--debug`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        app([word for word in given if word != "--debug"])
+    except RefusedInput as refusal:
+        if debug:
+            raise
+        _say(f"refused: {refusal.message}  [{refusal.code}]")
+        raise SystemExit(REFUSED) from None
+    except KeyboardInterrupt:
+        _say("stopped")
+        raise SystemExit(130) from None
+    except Exception as error:
+        if debug:
+            raise
+        _say(f"error: {error or type(error).__name__}\nadd --debug to see where")
+        raise SystemExit(ERROR) from None
+
+
+@app.command()
+def analyze(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="DICOM or NIfTI, or `phantom`: a synthetic heart")],
+    out: OutFolder,
+    height: Annotated[float | None, typer.Option(help="cm, 50 to 250")] = None,
+    weight: Annotated[float | None, typer.Option(help="kg, 2 to 400")] = None,
+    sex: Annotated[Sex | None, typer.Option(case_sensitive=False)] = None,
+    age: Annotated[float | None, typer.Option(help="years")] = None,
+    ed: Annotated[
+        int | None, typer.Option(help="end-diastolic frame, counted from 0, in place of the one found")
+    ] = None,
+    es: Annotated[int | None, typer.Option(help="end-systolic frame, counted from 0")] = None,
+    sax: Sax = None,
+    rr_ms: RRms = None,
+    models: ModelName = DEFAULT_MODEL,
+    labels: Annotated[Path | None, typer.Option(help="measure these labels (NIfTI) in place of the model's")] = None,
+    keep_id: KeepId = False,
+    seed: Annotated[int, typer.Option(help="of the phantom")] = 1,
+    disease: Kind = None,
+    device: Device = "cpu",
+) -> None:
+    """Measure one study and write its report.
+
+    Volumes, ejection fractions, mass and flags. Writes report.html, findings.json, measurements.csv and
+    labels_sax.nii.gz to --out.
+    """
+    from cinecmr.analyze import pipeline, report, run
+
+    started = time.perf_counter()
+    read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, seed=seed, disease=disease)
+    read = run.with_facts(read, height_cm=height, weight_kg=weight, sex=sex, age_y=age)
+    segmenter = run.segmenter(models, device, labels)
+    found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=_progress("finding the heart"))
+    options = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es, "sax": sax}
+    options |= {"rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
+    options |= {"seed": seed, "disease": disease} if truth is not None else {}
+    provenance = run.provenance(segmenter, options)
+    written = report.write_outputs(out, read, found, provenance=provenance, truth=truth)
+    _show_analysis(read, found, truth, written, time.perf_counter() - started)
+
+
+@app.command()
+def inspect(
+    study: Study_,
+    json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    sax: Sax = None,
+    rr_ms: RRms = None,
+    keep_id: KeepId = False,
+) -> None:
+    """Show what would be used of a study, what not, and why."""
+    from cinecmr import io
+    from cinecmr.analyze import run
+
+    seen = io.inspect(run.existing(study), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+    print(seen.to_json() if json else seen.to_table())
+
+
+@app.command()
+def segment(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE ...", help="NIfTI, 3-D or 4-D, short axis")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder, or for one image a .nii or .nii.gz file")],
+    models: ModelName = DEFAULT_MODEL,
+    device: Device = "cpu",
+) -> None:
+    """Write a label map for each image.
+
+    It has the name and grid of the image: 0 background, 1 RV, 2 myocardium, 3 LV.
+    """
+    from cinecmr.analyze import segment_files
+
+    pairs = segment_files.plan(images, out)
+    failed = segment_files.segment_all(pairs, models, device, say=_say)
+    if failed:
+        _say(f"{failed} of {len(pairs)} images could not be segmented; their reasons are above")
+        raise SystemExit(REFUSED)
+
+
+@app.command()
+def phantom(
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="of the cohort; subject n has seed + n")] = 0,
+    format: Annotated[str, typer.Option(help="dicom or nifti")] = "dicom",  # noqa: A002 - the option's name
+    disease: Kind = None,
+    frames: Annotated[int, typer.Option(min=2, max=100)] = 25,
+    workers: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
+) -> None:
+    """Write synthetic hearts with known volumes.
+
+    The volumes stand in truth.csv. Stopped and started again, it goes on where it was.
+    """
+    from cinecmr.phantom import cohort
+
+    plan = cohort.Cohort(subjects=subjects, seed=seed, format=cohort.Format(format), disease=disease, frames=frames)
+    table = cohort.write(out, plan, workers=workers, progress=_progress("making hearts"))
+    print(f"{subjects} subjects in {out}, true volumes in {table}")
+
+
+@models_app.callback(invoke_without_command=True)
+def models_list(context: typer.Context) -> None:
+    """List the weights that are there."""
+    if context.invoked_subcommand is None:
+        from cinecmr.analyze import models
+
+        for name in models.names():
+            print(f"  {name:<16}{models.card(name).summary}")
+
+
+@models_app.command("card")
+def models_card(name: str) -> None:
+    """Print what a model learned from, what it can do and where it fails."""
+    from cinecmr.analyze import models
+
+    print(models.card(name).model_dump_json(indent=2))
+
+
+@evaluate_app.command("phantom")
+def evaluate_phantom(
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="first seed; choose seeds no training used")] = 9000,
+    models: ModelName = DEFAULT_MODEL,
+    device: Device = "cpu",
+) -> None:
+    """Measure synthetic studies, print the errors.
+
+    Each is written as DICOM, read back, measured and compared with its true volumes.
+    """
+    from cinecmr.experiments import phantom_studies
+
+    for line in phantom_studies.run(out, subjects, seed, models, device, progress=_progress("studies")):
+        print(line)
+
+
+@app.command()
+def doctor() -> None:
+    """Check the machine and the weights."""
+    from cinecmr import doctor as checkup
+
+    lines, well = checkup.examine()
+    print("\n".join(lines))
+    if not well:
+        raise SystemExit(ERROR)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    """Cine cardiac MRI: read a study, measure it, report it. Research use, not for diagnosis."""
+    if show:
+        import cinecmr
+
+        print(f"cinecmr {cinecmr.__version__}")
+
+
+def _show_analysis(read: Study, found: Findings, truth: Findings | None, written: list[Path], seconds: float) -> None:
+    from cinecmr.analyze import summary
+
+    print("\n".join(summary.lines(read, found, truth)))
+    print(f"\n  {seconds:.0f} s -> {', '.join(str(path) for path in reversed(written))}")
+    print("  research use, not for diagnosis")
+    if summary.needs_a_look(found.flags):
+        raise SystemExit(DONE_WITH_FLAGS)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _progress(what: str) -> Callable[[float], None] | None:
+    """A line that counts up, on a terminal only; nothing in logs and pipes."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(share: float) -> None:
+        end = "\r" if share < 1 else "\n"
+        print(f"  {what}: {100 * share:3.0f} %", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+if __name__ == "__main__":
+    main()

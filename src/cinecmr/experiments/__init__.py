@@ -1,0 +1,1 @@
+"""Experiments: found against true over many studies, printed and written as tables."""

@@ -1,0 +1,196 @@
+"""Synthetic studies through the whole chain, DICOM to numbers, against their true volumes.
+
+The truth comes from the heart's geometry, not from voxels; choose seeds that no training used.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cinecmr.errors import RefusedInput
+from cinecmr.evaluate.agreement import Agreement, agreement
+from cinecmr.io.files import write_text
+from cinecmr.phantom.cohort import MEASURED, Cohort, read_truth, subject_name
+from cinecmr.phantom.cohort import write as write_cohort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cinecmr.analyze.pipeline import Segmenter
+
+UNITS = {name: "%" if name.endswith("EF") else "g" if name == "LVM" else "ml" for name in MEASURED}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One study: what was found, what is true, and why a number is absent.
+
+    Attributes:
+        subject: name.
+        disease: of the phantom.
+        found: by name, in the unit of `UNITS`; withheld ones are absent.
+        truth: the same.
+        flags: codes of flags that are more than notes, or of the refusal.
+        seconds: to read and measure.
+    """
+
+    subject: str
+    disease: str | None
+    found: dict[str, float]
+    truth: dict[str, float]
+    flags: list[str]
+    seconds: float
+
+
+def run(
+    out: Path,
+    subjects: int,
+    seed: int,
+    model_name: str,
+    device: str,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[str]:
+    """Write, read, measure and compare; the lines for the terminal come as they are ready.
+
+    Args:
+        out: gets studies/ (DICOM and truth), evaluation.json and evaluation.md.
+        subjects: how many.
+        seed: of the first.
+        model_name: see `cinecmr models`.
+        device: where the model runs.
+        progress: told the share of studies made.
+
+    Raises:
+        RefusedInput: every study was refused.
+    """
+    from cinecmr.analyze import models
+
+    started = time.perf_counter()
+    write_cohort(out / "studies", Cohort(subjects, seed), progress=progress)
+    model = models.load(model_name, device)
+    yield _heading()
+    rows = []
+    for number in range(subjects):
+        rows.append(measure(out / "studies" / subject_name(seed + number), model))
+        yield _line(rows[-1])
+    results = compare(rows)
+    about = {
+        "model": model.source,
+        "seed": str(seed),
+        "subjects": str(subjects),
+        "commit": commit(),
+        "device": f"{device}, {platform.machine()}, {platform.system()}",
+        "seconds": f"{time.perf_counter() - started:.0f}",
+    }
+    write_text(out / "evaluation.json", _json(about, results, rows))
+    write_text(out / "evaluation.md", _markdown(about, results))
+    yield ""
+    yield from _markdown(about, results).splitlines()
+
+
+def measure(folder: Path, model: Segmenter) -> Row:
+    """Read and measure one written subject; a refusal is a result, not an end."""
+    from cinecmr import io
+    from cinecmr.analyze.pipeline import analyze
+    from cinecmr.study import Severity
+
+    truth = read_truth(folder)
+    if truth is None:
+        raise FileNotFoundError(f"{folder} holds no finished synthetic subject")
+    started = time.perf_counter()
+    values: dict[str, float] = {}
+    try:
+        found = analyze(io.read(folder / "dicom"), model)
+        values = {name: found.measurements[name].value for name in MEASURED if name in found.measurements}
+        flags = sorted({flag.code for flag in found.flags if flag.severity is not Severity.NOTE})
+    except RefusedInput as refusal:
+        flags = [refusal.code]
+    return Row(truth["subject"], truth["disease"], values, truth["measurements"], flags, time.perf_counter() - started)
+
+
+def compare(rows: list[Row]) -> dict[str, Agreement]:
+    """Agreement of each measurement over the studies.
+
+    Raises:
+        RefusedInput: every study was refused, so there is nothing to compare.
+    """
+    if not any(row.found for row in rows):
+        reasons = ", ".join(sorted({code for row in rows for code in row.flags}))
+        raise RefusedInput("nothing-measured", f"no study could be measured: {reasons}")
+    return {
+        name: agreement([row.found.get(name) for row in rows], [row.truth[name] for row in rows])
+        for name in MEASURED
+        if any(name in row.found for row in rows) and all(name in row.truth for row in rows)
+    }
+
+
+def commit() -> str:
+    """The commit of the checkout this package runs from, "+" where files differ from it; "not a checkout" else."""
+    here = Path(__file__).parent
+    asked = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return "not a checkout"
+    return told.stdout.strip() if told.returncode == 0 else "not a checkout"
+
+
+def _heading() -> str:
+    return f"{'subject':<14}{'disease':<13}" + "".join(
+        f"{name:>15}" for name in ("LVEDV", "LVESV", "LVEF", "RVEF", "LVM")
+    )
+
+
+def _line(row: Row) -> str:
+    """Found and true side by side, whole numbers."""
+    cells = []
+    for name in ("LVEDV", "LVESV", "LVEF", "RVEF", "LVM"):
+        found = f"{row.found[name]:.0f}" if name in row.found else "-"
+        cells.append(f"{found:>7} /{row.truth[name]:6.0f}")
+    return f"{row.subject:<14}{row.disease or '':<13}{''.join(cells)}  {' '.join(row.flags)}"
+
+
+def _json(about: dict[str, str], results: dict[str, Agreement], rows: list[Row]) -> str:
+    whole: dict[str, Any] = {
+        "about": about,
+        "units": UNITS,
+        "agreement": {name: asdict(result) for name, result in results.items()},
+        "studies": [asdict(row) for row in rows],
+    }
+    return json.dumps(_without_nan(whole), indent=2, allow_nan=False) + "\n"
+
+
+def _without_nan(value: Any) -> Any:
+    """NaN is no JSON: unknown is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _markdown(about: dict[str, str], results: dict[str, Agreement]) -> str:
+    lines = [
+        "# Synthetic studies: measured against true",
+        "",
+        *(f"- {key}: {value}" for key, value in about.items()),
+        "",
+        "| | mean absolute error | of the true value | bias | limits of agreement | worst | n | withheld |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, r in results.items():
+        unit = UNITS[name]
+        share = "" if unit == "%" else f"{r.relative_error:.1f} %"
+        limits = f"{r.limits[0]:+.1f} to {r.limits[1]:+.1f}"
+        lines.append(
+            f"| {name} | {r.abs_error:.2f} {unit} | {share} | {r.bias:+.2f} | {limits} | {r.worst:.1f} | {r.n} | "
+            f"{r.missing} |"
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,176 @@
+"""Many synthetic subjects on disk, as DICOM or NIfTI, with their true volumes in one table.
+
+A subject depends on its own seed only, so it is the same in a cohort of one and of a thousand, and with any number
+of processes. Every finished subject holds `truth.json`, written last: a stopped run goes on behind it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from enum import Enum
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+from cinecmr.anatomy import Contrast, Disease, View
+from cinecmr.io.files import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from cinecmr.study import Findings, Study
+
+MEASURED = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF")
+
+
+class Format(Enum):
+    """What a subject is written as."""
+
+    DICOM = "dicom"
+    NIFTI = "nifti"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What to write.
+
+    Attributes:
+        subjects: how many.
+        seed: subject n has seed + n.
+        format: see `Format`.
+        disease: of every subject; None draws one for each.
+        frames: of the cine.
+    """
+
+    subjects: int
+    seed: int = 0
+    format: Format = Format.DICOM
+    disease: Disease | None = None
+    frames: int = 25
+
+    def recipe(self, number: int) -> dict[str, Any]:
+        """Everything subject `number` depends on; it stands in its truth.json."""
+        disease = self.disease.value if self.disease else None
+        return {"seed": self.seed + number, "format": self.format.value, "disease": disease, "frames": self.frames}
+
+
+def write(out: Path, cohort: Cohort, *, workers: int = 1, progress: Callable[[float], None] | None = None) -> Path:
+    """Write a cohort; subjects that are already there with the same recipe are kept.
+
+    Args:
+        out: folder; each subject gets its own folder in it.
+        cohort: what to write.
+        workers: processes; the files do not depend on it.
+        progress: told the share that is done, 0 to 1.
+
+    Returns:
+        The table, truth.csv: one row a subject.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    jobs = [(out / subject_name(cohort.seed + number), cohort, number) for number in range(cohort.subjects)]
+    rows = []
+    for done, row in enumerate(_results(jobs, workers), 1):
+        rows.append(row)
+        if progress is not None:
+            progress(done / len(jobs))
+    write_text(out / "truth.csv", _table(rows))
+    return out / "truth.csv"
+
+
+def subject_name(seed: int) -> str:
+    """Folder and subject name of a seed.
+
+    >>> subject_name(9000)
+    'phantom09000'
+    """
+    return f"phantom{seed:05d}"
+
+
+def read_truth(folder: Path) -> dict[str, Any] | None:
+    """What a subject's truth.json says, or None where it is not finished."""
+    path = folder / "truth.json"
+    if not path.is_file():
+        return None
+    truth: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return truth
+
+
+def _results(jobs: list[tuple[Path, Cohort, int]], workers: int) -> Iterable[dict[str, Any]]:
+    if workers <= 1:
+        yield from map(_subject, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_subject, jobs)
+
+
+def _subject(job: tuple[Path, Cohort, int]) -> dict[str, Any]:
+    """Write one subject unless it is there; return its truth."""
+    folder, cohort, number = job
+    recipe = cohort.recipe(number)
+    there = read_truth(folder)
+    if there is not None and there["recipe"] == recipe:
+        return there
+    from cinecmr.phantom.study import synthetic_study
+
+    (folder / "truth.json").unlink(missing_ok=True)  # from here on the subject is unfinished
+    study, truth = synthetic_study(recipe["seed"], cohort.disease, frames=cohort.frames)
+    if cohort.format is Format.DICOM:
+        from cinecmr.phantom.dicom_files import write_dicom
+
+        write_dicom(study, folder / "dicom", seed=recipe["seed"])
+    else:
+        _write_nifti(folder, study, truth)
+    known = _truth(folder.name, study, truth, recipe)
+    write_text(folder / "truth.json", json.dumps(known, indent=2) + "\n")
+    return known
+
+
+def _truth(name: str, study: Study, truth: Findings, recipe: dict[str, Any]) -> dict[str, Any]:
+    facts = {key: getattr(value, "value", value) for key, value in asdict(study.facts).items()}
+    return {
+        "subject": name,
+        "disease": next((disease.value for disease, p in truth.diagnosis.items() if p == 1), recipe["disease"]),
+        "facts": facts,
+        "cycle": dict(truth.cycle),
+        "measurements": {key: truth.measurements[key].value for key in MEASURED if key in truth.measurements},
+        "recipe": recipe,
+    }
+
+
+def _write_nifti(folder: Path, study: Study, truth: Findings) -> None:
+    """4-D image and labels, and ED and ES of the LV as 3-D pairs, the layout of ACDC."""
+    from cinecmr.io import nifti
+
+    image, labels = study[View.SAX], truth.labels[View.SAX, Contrast.CINE]
+    name = folder.name
+    nifti.write_image(folder / f"{name}.nii.gz", image.data, image.affine, image.times)
+    nifti.write_labels(folder / f"{name}_gt.nii.gz", labels, image.affine, image.times)
+    for phase in ("ED", "ES"):
+        frame = truth.cycle[f"LV_{phase}"]
+        one, times = slice(frame, frame + 1), image.times[frame : frame + 1]
+        nifti.write_image(folder / f"{name}_{phase}.nii.gz", image.data[..., one], image.affine, times)
+        nifti.write_labels(folder / f"{name}_{phase}_gt.nii.gz", labels[..., one], image.affine, times)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """One row a subject; units in the column names."""
+    units = {name: "percent" if name.endswith("EF") else "g" if name == "LVM" else "ml" for name in MEASURED}
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    phases = ("LV_ED", "LV_ES", "RV_ED", "RV_ES")
+    writer.writerow(
+        ["subject", "seed", "disease", "sex", "age_y", "height_m", "weight_kg", *(f"{phase}_frame" for phase in phases)]
+        + [f"{name}_{unit}" for name, unit in units.items()]
+    )
+    for row in rows:
+        facts = [row["facts"].get(key) for key in ("sex", "age_y", "height_m", "weight_kg")]
+        frames = [row["cycle"].get(phase) for phase in phases]
+        values = [round(row["measurements"][name], 3) if name in row["measurements"] else None for name in units]
+        writer.writerow([row["subject"], row["recipe"]["seed"], row["disease"], *facts, *frames, *values])
+    return buffer.getvalue()
