@@ -48,8 +48,8 @@ class TinyHeart:
 def discs(radius: np.ndarray, wall: np.ndarray, rv: np.ndarray, size: int = 32) -> np.ndarray:
     """Labels of discs; radii (z, t) in pixels. Slices of radius 0 are empty."""
     x, y = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
-    to_lv = np.hypot(x - 19, y - 16)[:, :, None, None]
-    to_rv = np.hypot(x - 6, y - 16)[:, :, None, None]
+    to_lv = np.hypot(x - 21, y - 16)[:, :, None, None]
+    to_rv = np.hypot(x - 5.5, y - 16)[:, :, None, None]
     labels = np.zeros((size, size, *radius.shape), np.uint8)
     labels[(to_rv < rv) & (rv > 0)] = Structure.RV
     labels[(to_lv < radius + wall) & (radius > 0)] = Structure.MYO
@@ -64,7 +64,7 @@ def tiny_heart() -> TinyHeart:
     t = np.arange(12)
     squeeze_lv = 1 - 0.35 * np.exp(-(((t - 4) / 2.2) ** 2))
     squeeze_rv = 1 - 0.28 * np.exp(-(((t - 5) / 2.2) ** 2))
-    labels = discs(z * squeeze_lv, np.sqrt(9 + 0.9 * z**2 * (1 - squeeze_lv)), 0.8 * z * squeeze_rv)
+    labels = discs(z * squeeze_lv, np.sqrt(9 + 0.8 * z**2 * (1 - squeeze_lv)), 0.7 * z * squeeze_rv)
     rng = np.random.default_rng(5)
     bright = np.array([40.0, 180.0, 90.0, 200.0])[labels]
     image = Image(

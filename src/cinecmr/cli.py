@@ -100,7 +100,8 @@ def analyze(
     read = run.with_facts(read, height_cm=height, weight_kg=weight, sex=sex, age_y=age)
     segmenter = run.segmenter(models, device, labels)
     found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=_progress("finding the heart"))
-    options = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es, "sax": sax}
+    options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age}
+    options |= {"ed": ed, "es": es, "sax": sax}
     options |= {"rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
     options |= {"seed": seed, "disease": disease} if truth is not None else {}
     provenance = run.provenance(segmenter, options)
@@ -135,10 +136,10 @@ def segment(
 
     It has the name and grid of the image: 0 background, 1 RV, 2 myocardium, 3 LV.
     """
-    from cinecmr.analyze import segment_files
+    from cinecmr.analyze import run, segment_files
 
     pairs = segment_files.plan(images, out)
-    failed = segment_files.segment_all(pairs, models, device, say=_say)
+    failed = segment_files.segment_all(pairs, run.segmenter(models, device), say=_say)
     if failed:
         _say(f"{failed} of {len(pairs)} images could not be segmented; their reasons are above")
         raise SystemExit(REFUSED)

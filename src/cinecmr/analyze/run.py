@@ -48,9 +48,10 @@ def take(
         from cinecmr.phantom.study import synthetic_study
 
         return synthetic_study(seed, disease)
+    path = existing(study)
     from cinecmr import io
 
-    return io.read(existing(study), keep_id=keep_id, sax=sax, rr_ms=rr_ms), None
+    return io.read(path, keep_id=keep_id, sax=sax, rr_ms=rr_ms), None
 
 
 def existing(study: str) -> Path:

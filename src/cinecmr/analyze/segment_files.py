@@ -47,23 +47,17 @@ def plan(images: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     return list(zip(images, targets, strict=True))
 
 
-def segment_all(
-    pairs: Sequence[tuple[Path, Path]], name: str, device: str, *, say: Callable[[str], None] = print
-) -> int:
+def segment_all(pairs: Sequence[tuple[Path, Path]], model: Segmenter, *, say: Callable[[str], None] = print) -> int:
     """Segment every image.
 
     Args:
         pairs: (image, labels), as `plan` gives.
-        name: of the model.
-        device: where it runs.
+        model: finds the structures.
         say: told one line a file.
 
     Returns:
         How many failed.
     """
-    from cinecmr.analyze import models
-
-    model = models.load(name, device)
     failed = 0
     for number, (image, target) in enumerate(pairs, 1):
         try:
