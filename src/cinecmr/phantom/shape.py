@@ -17,8 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-THETAS = 512  # directions around the long axis in a table of radii: 0.5 mm apart at the epicardium
-Z_STEP = 0.5  # mm between the levels of a table
+THETAS = 384  # directions around the long axis in a table of radii: 0.6 mm apart at the epicardium
+Z_STEP = 1.0  # mm between the levels of a table
 
 
 def directions() -> NDArray[np.float32]:
@@ -190,7 +190,7 @@ class LeftVentricle:
 # Half angle and reach of the right ventricle, by height between its apex (0) and its base (1); the reach is in
 # epicardial radii of the left ventricle. A blunt crescent, higher towards the inferior wall.
 _RV_HEIGHTS = np.array([0.0, 0.05, 0.12, 0.22, 0.36, 0.5, 0.7, 0.9, 1.0])
-_RV_REACH = np.array([0.0, 0.32, 0.50, 0.72, 0.86, 0.96, 1.02, 1.05, 1.05])
+_RV_REACH = np.array([0.0, 0.34, 0.52, 0.70, 0.80, 0.88, 1.02, 1.20, 1.25])
 _RV_HALF_ANGLE = np.radians([22, 36, 44, 52, 57, 62, 68, 75, 78])
 
 
@@ -244,7 +244,7 @@ class RightVentricle:
         reach = reach * (1 + (self.apical_reach - 1) * (1 - share) ** 1.5)
         half = np.interp(share, _RV_HEIGHTS, _RV_HALF_ANGLE) * self.angle
         basal, apical = self.squeeze
-        narrower = 1 + (apical + (basal - apical) * np.sqrt(share) - 1) * activation
+        narrower = 1 + (apical + (basal - apical) * share - 1) * activation
         off = (theta - self.centre) / half
         arc = np.clip(1 - np.abs(off) ** 2.3, 0, None) ** 0.52 * (1 - self.skew * off)
         width = reach * reference * narrower * arc * (1 + self.ripple(theta, share.astype(np.float32)))

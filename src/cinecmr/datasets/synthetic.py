@@ -1,0 +1,122 @@
+"""A pool of synthetic short-axis stacks on disk, made once and read by every training run.
+
+Shards are written whole, so making a pool can be killed and goes on where it stopped; a shard depends only on its
+number and the recipe, so pools made with any number of workers are equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cinecmr.io.files import write_atomically, write_text
+from cinecmr.phantom.stacks import StackRecipe, training_stacks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PoolRecipe:
+    """Which stacks a pool holds.
+
+    Attributes:
+        subjects: number of synthetic subjects; their seeds are `first_seed` and following.
+        moments: stacks of each subject.
+        per_shard: subjects in one file.
+        stack: see `StackRecipe`.
+    """
+
+    subjects: int = 2000
+    first_seed: int = 0
+    moments: int = 2
+    per_shard: int = 25
+    stack: StackRecipe = field(default_factory=StackRecipe)
+
+    def __post_init__(self) -> None:
+        if self.subjects % self.per_shard:
+            raise ValueError(f"subjects must fill whole shards of {self.per_shard}, got {self.subjects}")
+
+    @property
+    def shards(self) -> int:
+        """Number of files."""
+        return self.subjects // self.per_shard
+
+    @property
+    def key(self) -> str:
+        """Name of the settings: 10 hex digits of their hash, the number of subjects apart (a pool can grow)."""
+        settings = {k: v for k, v in asdict(self).items() if k != "subjects"}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """File of one shard."""
+    return folder / f"shard_{number:04d}.npz"
+
+
+def write_shard(folder: Path, recipe: PoolRecipe, number: int) -> Path:
+    """Make one shard, unless it is there."""
+    path = shard_path(folder, number)
+    if path.exists():
+        return path
+    first = recipe.first_seed + number * recipe.per_shard
+    stacks = [pair for seed in range(first, first + recipe.per_shard) for pair in training_stacks(seed, recipe.stack, recipe.moments)]
+    images, labels = (np.stack(column) for column in zip(*stacks, strict=True))
+
+    def write(target: Path) -> None:
+        with target.open("wb") as file:
+            np.savez_compressed(file, images=images, labels=labels)
+
+    write_atomically(path, write)
+    return path
+
+
+def make_pool(folder: Path, recipe: PoolRecipe, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> list[Path]:
+    """Make what is missing of a pool.
+
+    Args:
+        folder: pools of other settings may lie in it too: each has its own sub-folder.
+        recipe: what to make.
+        workers: processes.
+        progress: called with shards done and shards in all.
+
+    Returns:
+        The shards, in order.
+    """
+    place = folder / recipe.key
+    place.mkdir(parents=True, exist_ok=True)
+    write_text(place / "recipe.json", json.dumps(asdict(recipe), indent=1))
+    missing = [n for n in range(recipe.shards) if not shard_path(place, n).exists()]
+    done = recipe.shards - len(missing)
+    if workers <= 1:
+        for number in missing:
+            write_shard(place, recipe, number)
+            done += 1
+            if progress:
+                progress(done, recipe.shards)
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for _ in pool.map(write_shard, [place] * len(missing), [recipe] * len(missing), missing):
+                done += 1
+                if progress:
+                    progress(done, recipe.shards)
+    return [shard_path(place, n) for n in range(recipe.shards)]
+
+
+def read_pool(shards: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """All images and labels of a pool, (stacks, slices, x, y) each, uint8."""
+    images, labels = [], []
+    for path in shards:
+        with np.load(path, allow_pickle=False) as shard:
+            images.append(shard["images"])
+            labels.append(shard["labels"])
+    return np.concatenate(images), np.concatenate(labels)

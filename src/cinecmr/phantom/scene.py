@@ -1,0 +1,329 @@
+"""Everything a slice shows: muscle, blood and valves of the heart, and the chest around it, as tissues.
+
+Heart coordinates (see `shape`) in, `Tissue` codes out. Contrast is `scanner`'s. The pericardial outline follows the
+muscle through the beat; lung, diaphragm and chest wall stand still.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cinecmr.phantom.shape import THETAS, Z_STEP, directions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cinecmr.phantom.heart import Heart, Surfaces
+
+
+class Tissue(IntEnum):
+    """What a point is made of, as far as bSSFP can tell."""
+
+    AIR = 0
+    LUNG = 1
+    LUNG_VESSEL = 2
+    FAT = 3
+    MUSCLE = 4
+    LIVER = 5
+    GUT_WALL = 6
+    GUT_CONTENT = 7
+    MYOCARDIUM = 8
+    BLOOD_LEFT = 9
+    BLOOD_RIGHT = 10
+    BLOOD_ATRIUM = 11
+    BLOOD_VESSEL = 12
+    PERICARDIUM = 13
+    MARROW = 14
+    SPLEEN = 15
+
+
+@dataclass(frozen=True)
+class Tube:
+    """A vessel or hollow organ: a leaning ellipsoid or an endless cylinder with a wall.
+
+    Attributes:
+        centre: (x, y) at height z0, mm. z0: mm. lean: mm of x and y per mm of height.
+        radii: (x, y, z), mm; z = inf is a cylinder.
+        wall: thickness, mm. content, coat: tissues inside and of the wall.
+        bottom: nothing below this height, mm.
+        swell: growth of the radii from end-diastole to end-systole, share.
+    """
+
+    centre: tuple[float, float]
+    z0: float
+    radii: tuple[float, float, float]
+    wall: float
+    content: Tissue
+    coat: Tissue
+    lean: tuple[float, float] = (0.0, 0.0)
+    bottom: float = -np.inf
+    swell: float = 0.0
+
+
+@dataclass(frozen=True)
+class Chest:
+    """What surrounds the heart of one subject.
+
+    Attributes:
+        diaphragm, wall: directions from the axis to the diaphragm and to the chest wall, rad.
+        diaphragm_gap, wall_gap: space between muscle and either, mm.
+        diaphragm_lean: rise of the diaphragm towards the apex, mm per mm.
+        wall_radius: radius of the chest's curve, mm.
+        muscle_depth, fat_depth: layers of the chest wall, mm.
+        wall_waves: height mm, length mm and phase of the chest wall's undulation.
+        ribs: distance from rib to rib, mm, and phase.
+        pericardial_fat: mean thickness, mm. fat_swing: how unevenly it lies, share.
+        apical_fat: fat below the apex, mm.
+        pericardium: thickness of the dark line, mm (0: not seen).
+        lung_vessels: share of the lung's cross-section.
+        mediastinum: how much of the space above the ventricles is not fat: a level of `texture`.
+        liver_share: where along the diaphragm the liver ends and stomach or spleen begins, mm.
+        tubes: vessels and hollow organs, painted in order. Those marked `above` follow the base.
+        atria: as `tubes`, heights measured from the mitral plane, moving with it.
+        papillary: (angle rad, radius mm, lowest, highest share of the axis) of each papillary muscle.
+        trabecula_left, trabecula_right: depth of the trabeculae, mm.
+        texture: (48, 48, 48) smooth noise, unit variance, periodic.
+        strands: (64, THETAS) smooth noise over height and angle, unit variance.
+        clutter: tissues that stand in random patches where the anatomy outside the pericardium was, for training
+            networks that must not lean on it. Empty: the anatomy stands.
+        clutter_step: size of the patches, mm a voxel of `texture`.
+    """
+
+    diaphragm: float = -1.5
+    wall: float = 0.6
+    diaphragm_gap: float = 6.0
+    wall_gap: float = 10.0
+    diaphragm_lean: float = 0.15
+    wall_radius: float = 130.0
+    muscle_depth: float = 14.0
+    fat_depth: float = 15.0
+    ribs: tuple[float, float] = (28.0, 0.0)
+    pericardial_fat: float = 4.0
+    fat_swing: float = 0.6
+    apical_fat: float = 10.0
+    pericardium: float = 1.2
+    lung_vessels: float = 0.03
+    mediastinum: float = 0.5
+    wall_waves: tuple[float, float, float] = (0.0, 30.0, 0.0)
+    liver_share: float = 10.0
+    tubes: tuple[Tube, ...] = ()
+    atria: tuple[Tube, ...] = ()
+    papillary: tuple[tuple[float, float, float, float], ...] = ((2.2, 4.5, 0.25, 0.7), (-2.2, 4.5, 0.25, 0.7))
+    trabecula_left: float = 2.0
+    trabecula_right: float = 3.0
+    texture: NDArray[np.float32] = field(default_factory=lambda: np.zeros((48, 48, 48), np.float32), repr=False)
+    strands: NDArray[np.float32] = field(default_factory=lambda: np.zeros((64, THETAS), np.float32), repr=False)
+    clutter: tuple[Tissue, ...] = ()
+    clutter_step: float = 6.0
+
+
+TEXTURE_STEP = 1.6  # mm a voxel of `Chest.texture`
+
+
+def smooth_noise(shape: tuple[int, ...], sigma: float | tuple[float, ...], rng: np.random.Generator,
+                 ) -> NDArray[np.float32]:
+    """Periodic Gaussian noise of unit variance, correlated over `sigma` voxels."""
+    noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="wrap")
+    return np.asarray((noise - noise.mean()) / (noise.std() + 1e-9), np.float32)
+
+
+class Scene:
+    """One heart in one chest, frozen at one moment."""
+
+    def __init__(self, heart: Heart, chest: Chest, time: float) -> None:
+        self.heart, self.chest, self.time = heart, chest, time
+        self.surfaces: Surfaces = heart.surfaces(time)
+        self._fat = self._fat_radius(self.surfaces.outer)
+        rest = self.surfaces if self.surfaces.activation < 1e-3 else heart.surfaces(0.0)
+        self._reach_diaphragm = self._reach(rest.outer, chest.diaphragm)
+        self._reach_wall = self._reach(rest.outer, chest.wall)
+        self._turn = int(round(heart.lv.twist * self.surfaces.activation * 0.3 * THETAS / (2 * np.pi)))
+
+    def _fat_radius(self, outer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, THETAS) outline of the pericardial fat: it fills the grooves between the ventricles."""
+        coarse = outer[::4, ::8]
+        filled = ndimage.grey_closing(coarse, (1, 11), mode="wrap")
+        lumps = self.chest.strands[np.arange(len(coarse)) * 64 // len(coarse)][:, ::8]
+        lumps = ndimage.gaussian_filter(lumps, (1, 3), mode=("nearest", "wrap"))
+        depth = self.chest.pericardial_fat * np.clip(1 + self.chest.fat_swing * lumps / (lumps.std() + 1e-6), 0.0, 4)
+        radius = ndimage.gaussian_filter1d(filled, 1.0, axis=1, mode="wrap")
+        radius = np.maximum(radius, coarse) + depth
+        heights = self.surfaces.heights[::4]
+        first = int(np.searchsorted(heights, 2.0))
+        below = np.clip(1 - (heights[:first] / max(self.chest.apical_fat, 1.0)) ** 2, 0, 1)
+        below[heights[:first] >= 0] = 1
+        radius[:first] = radius[first] * np.sqrt(below)[:, None]
+        rows = np.minimum(np.arange(len(outer)) / 4, len(radius) - 1)
+        columns = np.arange(THETAS) / 8 - 0.4375  # a coarse column stands for the middle of its eight
+        grid = np.meshgrid(rows, columns, indexing="ij")
+        return np.asarray(ndimage.map_coordinates(radius, grid, order=1, mode="grid-wrap"), np.float32)
+
+    def _reach(self, outer: NDArray[np.float32], direction: float) -> NDArray[np.float32]:
+        """(n,) how far the muscle reaches in a direction, smooth over height, mm."""
+        reach = (outer[:, ::8] * np.cos(directions()[::8] - direction)).max(axis=1)
+        start = int((12 - self.surfaces.z0) / Z_STEP)
+        reach[:start] = reach[start]
+        return np.asarray(ndimage.gaussian_filter1d(reach, 24), np.float32)
+
+    def tissues(self, points: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """`Tissue` codes at points (..., 3), heart coordinates, mm."""
+        points = np.asarray(points, np.float32)
+        codes = np.full(points.shape[:-1], Tissue.LUNG, np.uint8)
+        x, y, z = (np.ascontiguousarray(points[..., i]) for i in range(3))
+        r, at = self.heart.polar(points, self.surfaces)
+        noise = self._texture(x, y, z)
+        codes[noise > self._vessel_level()] = Tissue.LUNG_VESSEL
+        row = np.clip(np.rint((z - self.surfaces.z0) / Z_STEP), 0, len(self._reach_wall) - 1).astype(np.intp)
+        self._paint_abdomen(codes, x, y, z, row, noise)
+        self._paint_chest_wall(codes, x, y, z, row, noise)
+        for tube in self.chest.tubes:
+            self._paint_tube(codes, tube, x, y, z)
+        if self.chest.clutter:
+            self._paint_clutter(codes, x, y, z)
+        self._paint_fat(codes, r, at, z, noise)
+        lift = self.surfaces.base
+        for tube in self.chest.atria:
+            self._paint_tube(codes, tube, x, y, z - lift)
+        self._paint_right(codes, x, y, z, r, at, noise)
+        self._paint_left(codes, x, y, z, r, at)
+        return codes
+
+    def _paint_clutter(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
+                       z: NDArray[np.float32]) -> None:
+        noise = self._texture(x, y, z, self.chest.clutter_step)
+        patches = np.asarray(self.chest.clutter, np.uint8)
+        bins = np.clip((noise + 2.0) * (len(patches) / 4.0), 0, len(patches) - 1).astype(np.intp)
+        there = self._texture(y, z, x, 2.3 * self.chest.clutter_step) > -0.3
+        codes[there] = patches[bins[there]]
+
+    def _texture(self, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32],
+                 step: float = TEXTURE_STEP) -> NDArray[np.float32]:
+        n = self.chest.texture.shape[0]
+        i, j, k = ((c * np.float32(1 / step)).astype(np.int32) % n for c in (x, y, z))
+        return self.chest.texture.ravel()[(i * n + j) * n + k]
+
+    def _vessel_level(self) -> float:
+        share = min(max(self.chest.lung_vessels, 1e-4), 0.5)
+        return float(np.sqrt(2) * _inverse_erf(1 - 2 * share))
+
+    def _paint_abdomen(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
+                       z: NDArray[np.float32], row: NDArray[np.intp], noise: NDArray[np.float32]) -> None:
+        c, s = np.cos(self.chest.diaphragm), np.sin(self.chest.diaphragm)
+        along = c * y - s * x
+        dome = along**2 / 500.0
+        climb = self.chest.diaphragm_lean * (z - 0.5 * self.heart.lv.length)
+        depth = (c * x + s * y) - self._reach_diaphragm[row] - self.chest.diaphragm_gap - dome * 0.5 - climb
+        below = depth > 0
+        liver = along * np.sign(c * 0 + 1) < self.chest.liver_share
+        codes[below] = np.where(liver[below], Tissue.LIVER, Tissue.SPLEEN)
+        codes[below & (np.abs(depth - 2) < 1.2)] = Tissue.MUSCLE
+        codes[below & liver & (noise > 1.9)] = Tissue.BLOOD_VESSEL
+        codes[below & ~liver & (noise < -0.4) & (depth > 6)] = Tissue.FAT
+
+    def _paint_chest_wall(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
+                          z: NDArray[np.float32], row: NDArray[np.intp], noise: NDArray[np.float32]) -> None:
+        chest = self.chest
+        c, s = np.cos(chest.wall), np.sin(chest.wall)
+        u, v = c * x + s * y, c * y - s * x
+        start = self._reach_wall[row] + chest.wall_gap
+        # A circle through the wall's nearest point, so that the wall curves around the heart.
+        depth = np.hypot(u - start + chest.wall_radius, v) - chest.wall_radius
+        height, length, offset = chest.wall_waves
+        if height:
+            depth = depth + np.float32(height) * (np.sin(v / length + offset) + np.sin(0.4 * v / length + 2 * offset) - 1)
+        inside = depth > 0
+        fat = inside & (depth > chest.muscle_depth)
+        codes[inside] = Tissue.MUSCLE
+        codes[inside & (depth < 2.5)] = Tissue.FAT
+        period, phase = chest.ribs
+        rib = np.abs(np.mod(v * 0.8 + 0.6 * z + phase, period) - period / 2) < period * 0.2
+        core = inside & rib & (np.abs(depth - chest.muscle_depth * 0.5) < chest.muscle_depth * 0.28)
+        codes[core] = Tissue.MARROW
+        codes[inside & ~fat & (noise > 1.2)] = Tissue.FAT
+        codes[fat] = Tissue.FAT
+        codes[fat & (noise > 2.2)] = Tissue.MUSCLE
+        codes[depth > chest.muscle_depth + chest.fat_depth] = Tissue.AIR
+
+    def _paint_tube(self, codes: NDArray[np.uint8], tube: Tube, x: NDArray[np.float32], y: NDArray[np.float32],
+                    z: NDArray[np.float32]) -> None:
+        up = z - tube.z0
+        near = up > tube.bottom - tube.z0 if np.isfinite(tube.bottom) else np.ones(up.shape, bool)
+        if not near.any():
+            return
+        growth = 1 + tube.swell * self.surfaces.activation
+        rx, ry, rz = (value * growth for value in tube.radii)
+        dx, dy = x - tube.centre[0] - tube.lean[0] * up, y - tube.centre[1] - tube.lean[1] * up
+        height = (up / rz) ** 2 if np.isfinite(rz) else 0.0
+        inner = (dx / rx) ** 2 + (dy / ry) ** 2 + height
+        outer = (dx / (rx + tube.wall)) ** 2 + (dy / (ry + tube.wall)) ** 2 + height
+        codes[near & (outer < 1)] = tube.coat
+        codes[near & (inner < 1)] = tube.content
+
+    def _paint_fat(self, codes: NDArray[np.uint8], r: NDArray[np.float32], at: NDArray[np.intp],
+                   z: NDArray[np.float32], noise: NDArray[np.float32]) -> None:
+        edge = self._fat.ravel()[at]
+        codes[r < edge + self.chest.pericardium] = Tissue.PERICARDIUM
+        # Above the ventricles the mediastinum is fat, vessels and lung by turns.
+        mixed = (z > self.surfaces.base + 4) & (noise < self.chest.mediastinum)
+        codes[(r < edge) & ~mixed] = Tissue.FAT
+        codes[(r < edge) & mixed] = np.where(noise[(r < edge) & mixed] < self.chest.mediastinum - 1, Tissue.LUNG, Tissue.MUSCLE)
+
+    def _paint_right(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
+                     z: NDArray[np.float32], r: NDArray[np.float32], at: NDArray[np.intp],
+                     noise: NDArray[np.float32]) -> None:
+        s = self.surfaces
+        inner, outer, epi = (table.ravel()[at] for table in (s.rv, s.outer, s.epi))
+        below = (z < s.rv_top + s.rv_tilt * y) & (inner > epi + 0.3)
+        codes[below & (r < outer) & (r >= epi - 2)] = Tissue.MYOCARDIUM
+        cavity = below & (r < inner) & (r >= epi)
+        codes[cavity] = Tissue.BLOOD_RIGHT
+        depth = np.minimum(inner - r, r - epi)
+        apical = np.clip(1.4 - (z - self.heart.rv.apex) / max(s.rv_top - self.heart.rv.apex, 1.0), 0.2, 1.2)
+        band = self.chest.trabecula_right * (0.5 + 0.8 * self._strand(at, z)) * apical
+        codes[cavity & (depth < band)] = Tissue.MYOCARDIUM
+        codes[cavity & (np.abs(noise) < 0.10 * apical) & (z < s.rv_top - 15)] = Tissue.MYOCARDIUM
+
+    def _strand(self, at: NDArray[np.intp], z: NDArray[np.float32]) -> NDArray[np.float32]:
+        height = z / (self.heart.lv.length_factor(self.surfaces.activation) * self.heart.lv.length)
+        row = np.clip(height * 64, 0, 63).astype(np.intp)
+        return self.chest.strands.ravel()[row * THETAS + (at - self._turn) % THETAS]
+
+    def _paint_left(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
+                    z: NDArray[np.float32], r: NDArray[np.float32], at: NDArray[np.intp]) -> None:
+        s = self.surfaces
+        endo, epi = s.endo.ravel()[at], s.epi.ravel()[at]
+        below = z < s.base
+        codes[below & (r < epi)] = Tissue.MYOCARDIUM
+        cavity = below & (r < endo)
+        codes[cavity] = Tissue.BLOOD_LEFT
+        share = z / s.base
+        apical = np.clip(1.5 - 1.6 * share, 0, 1.2)
+        band = self.chest.trabecula_left * (0.2 + 0.8 * self._strand(at, z)) * apical
+        codes[cavity & (endo - r < band)] = Tissue.MYOCARDIUM
+        for papillary in self.chest.papillary:
+            self._paint_papillary(codes, papillary, cavity, x, y, z)
+
+    def _paint_papillary(self, codes: NDArray[np.uint8], papillary: tuple[float, float, float, float],
+                         cavity: NDArray[np.bool_], x: NDArray[np.float32], y: NDArray[np.float32],
+                         z: NDArray[np.float32]) -> None:
+        angle, radius, low, high = papillary
+        s = self.surfaces
+        share = z / s.base
+        size = radius * np.sqrt(np.clip((high - share) / (high - low), 0, 1)) * (share > low * 0.6)
+        column = int((angle + np.pi) / (2 * np.pi) * THETAS) % THETAS
+        row = np.clip(np.rint((z - s.z0) / Z_STEP), 0, len(s.endo) - 1).astype(np.intp)
+        seat = np.maximum(s.endo[:, column][row] - radius * (0.6 + share), 0.25 * radius)
+        dx, dy = self.heart.axis_shift(z)
+        px, py = seat * np.cos(angle) + dx, seat * np.sin(angle) + dy
+        codes[cavity & ((x - px) ** 2 + (y - py) ** 2 < size**2)] = Tissue.MYOCARDIUM
+
+
+def _inverse_erf(value: float) -> float:
+    from scipy.special import erfinv
+
+    return float(erfinv(value))

@@ -1,0 +1,93 @@
+"""Removal of what cannot be heart: stray pieces, holes, rings without a cavity's neighbours.
+
+Label maps in and out; arrays only. Rules are anatomical, each with its reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cinecmr.anatomy import Structure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_PLANE = ndimage.generate_binary_structure(3, 1)  # faces touch
+
+
+def clean(labels: NDArray[np.uint8], spacing: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Clean every frame.
+
+    Args:
+        labels: (x, y, z, t) codes of background, RV, MYO, LV.
+        spacing: (3,) mm; sizes below are in mm2.
+
+    Returns:
+        A cleaned copy.
+    """
+    result = labels.copy()
+    pixel = float(spacing[0] * spacing[1])
+    for t in range(labels.shape[3]):
+        result[..., t] = clean_frame(labels[..., t], pixel)
+    return result
+
+
+def clean_frame(labels: NDArray[np.uint8], pixel_mm2: float) -> NDArray[np.uint8]:
+    """Clean one frame, (x, y, z): see the rules in the order they are applied."""
+    result = labels.copy()
+    left = _largest(result >= Structure.MYO)  # one left ventricle, in one piece over neighbouring slices
+    result[(result >= Structure.MYO) & ~left] = Structure.BACKGROUND
+    for z in range(result.shape[2]):
+        _clean_slice(result[..., z], pixel_mm2)
+    right = _largest_with_parts(result == Structure.RV, 0.15)
+    result[(result == Structure.RV) & ~right] = Structure.BACKGROUND
+    return result
+
+
+def _largest(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest piece; empty stays empty."""
+    pieces, count = ndimage.label(where, _PLANE)
+    if count <= 1:
+        return where
+    sizes = ndimage.sum_labels(where, pieces, np.arange(1, count + 1))
+    return np.asarray(pieces == 1 + int(np.argmax(sizes)))
+
+
+def _largest_with_parts(where: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
+    """The largest piece and those at least `share` as large: a thin crescent breaks easily between slices."""
+    pieces, count = ndimage.label(where, _PLANE)
+    if count <= 1:
+        return where
+    sizes = ndimage.sum_labels(where, pieces, np.arange(1, count + 1))
+    return np.isin(pieces, 1 + np.flatnonzero(sizes >= share * sizes.max()))
+
+
+def _clean_slice(plane: NDArray[np.uint8], pixel_mm2: float) -> None:
+    """In place, (x, y): one left ventricle, one cavity in it, no holes, no specks."""
+    left = plane >= Structure.MYO
+    if left.any():
+        keep = _flat_largest(left)
+        plane[left & ~keep] = Structure.BACKGROUND
+        holes = ndimage.binary_fill_holes(keep) & ~keep
+        plane[holes] = Structure.LV  # a gap inside the ring is cavity that was called something else
+        cavity = plane == Structure.LV
+        keep = _flat_largest(cavity)
+        plane[cavity & ~keep] = Structure.MYO
+        filled = ndimage.binary_fill_holes(keep)
+        plane[filled & (plane == Structure.MYO)] = Structure.LV  # papillary muscles belong to the cavity
+    right = plane == Structure.RV
+    if right.any():
+        pieces, count = ndimage.label(right)
+        sizes = ndimage.sum_labels(right, pieces, np.arange(1, count + 1))
+        small = 1 + np.flatnonzero((sizes * pixel_mm2 < 30) | (sizes < 0.1 * sizes.max()))
+        plane[np.isin(pieces, small)] = Structure.BACKGROUND
+
+
+def _flat_largest(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    pieces, count = ndimage.label(where)
+    if count <= 1:
+        return where
+    return np.asarray(pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:])))
