@@ -1,0 +1,38 @@
+# Each target makes its own environment from a bare checkout; a second call is instant.
+#   make demo    a synthetic heart, measured: open demo/report.html
+#   make test    all tests        make quick   those of a few seconds        make check   format, lint, types, tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test quick check environment
+
+environment: $(READY)
+
+# torch first and pinned: where the package index serves a CPU build under this version, it is taken. On Linux x86 the
+# plain pin may bring a CUDA build of some gigabytes; it works as well. To avoid it, point pip at PyTorch's CPU wheels
+# (their install page says how) before the first `make`.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# exit code 4 is "done with flags": a demo may have those
+demo: $(READY)
+	$(BIN)/cinecmr analyze phantom --out demo || [ $$? -eq 4 ]
+	@echo "Open demo/report.html in a browser."
+
+test: $(READY)
+	$(BIN)/python -m pytest -q
+
+quick: $(READY)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+check: $(READY)
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q

@@ -1,0 +1,166 @@
+"""The shape of the house: what may import what, what stays light, and how large a file may grow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parent.parent / "src" / "cinecmr"
+
+FLOORS = {
+    "cli": 6,
+    "viewer": 5, "experiments": 5, "cohort": 5, "doctor": 5,
+    "analyze": 4,
+    "tasks": 3, "pretrain": 3,
+    "datasets": 2, "learn": 2, "motion": 2, "evaluate": 2,
+    "measure": 1, "phantom": 1, "io": 1, "networks": 1,
+    "study": 0, "geometry": 0, "anatomy": 0, "errors": 0, "cinecmr": 0,
+}  # fmt: skip
+SIDEWAYS = {
+    ("phantom", "io"),  # synthetic studies are written with the writers that users' studies are
+}
+TORCH_FREE = {"io", "measure", "evaluate", "phantom", "datasets", "viewer", "study", "geometry", "anatomy", "errors"}
+LONGEST_FILE, LONGEST_FUNCTION = 420, 60
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Dotted name of every module and its syntax tree."""
+    found = {}
+    for path in sorted(SRC.rglob("*.py")):
+        parts = ["cinecmr", *path.relative_to(SRC).with_suffix("").parts]
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text("utf-8"))
+    return found
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """Everything a module imports, anywhere in it, as dotted names ("from a import b" gives a.b)."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the floor they come from"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(name: str) -> str:
+    """The room of a dotted name: cinecmr.io.read is in io, cinecmr.Study in cinecmr itself."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in FLOORS else "cinecmr"
+
+
+def arrows() -> set[tuple[str, str, str]]:
+    """(module, its room, the room it imports) for every import between rooms; the front door may show what it likes."""
+    return {
+        (module, room(module), room(name))
+        for module, tree in modules().items()
+        for name in imports(tree)
+        if name.split(".")[0] == "cinecmr" and room(name) != room(module) and module != "cinecmr"
+    }
+
+
+def test_every_room_has_a_floor():
+    rooms = {path.stem for path in SRC.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert rooms - {"__init__", "_plugins"} <= FLOORS.keys()
+
+
+def test_imports_point_down_the_floors():
+    upwards = [
+        f"{module} imports {there}"
+        for module, here, there in arrows()
+        if FLOORS[there] >= FLOORS[here] and (here, there) not in SIDEWAYS and there != "cinecmr" and FLOORS[here] > 0
+    ]
+    assert upwards == []
+
+
+def test_nothing_imports_the_command_line():
+    assert [module for module, _, there in arrows() if there == "cli"] == []
+
+
+def test_no_room_imports_what_another_keeps_to_itself():
+    private = [
+        f"{module} imports {name}"
+        for module, tree in modules().items()
+        for name in imports(tree)
+        if name.startswith("cinecmr.")
+        and room(name) != room(module)
+        and any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+    ]
+    assert private == []
+
+
+def test_rooms_that_need_no_torch_never_import_it():
+    heavy = [
+        f"{module} imports {name}"
+        for module, tree in modules().items()
+        for name in imports(tree)
+        if room(module) in TORCH_FREE and name.split(".")[0] in ("torch", "safetensors")
+    ]
+    heavy += [
+        f"{module} imports {there}" for module, here, there in arrows() if here in TORCH_FREE and there == "networks"
+    ]
+    assert heavy == []
+
+
+def test_no_file_and_no_function_grows_too_long():
+    too_long = [path.name for path in SRC.rglob("*.py") if len(path.read_text("utf-8").splitlines()) > LONGEST_FILE]
+    for module, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= LONGEST_FUNCTION:
+                too_long.append(f"{module}.{node.name}")
+    assert too_long == []
+
+
+def test_there_is_no_room_for_things_that_belong_nowhere():
+    assert [name for name in modules() if name.split(".")[-1] in {"utils", "util", "helpers", "common", "misc"}] == []
+
+
+def test_data_can_never_run_code():
+    found = []
+    for module, tree in modules().items():
+        if imports(tree) & {"pickle", "dill", "marshal", "shelve", "joblib"}:
+            found.append(f"{module}: pickle")
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func)
+            if name in {"eval", "exec", "os.system", "torch.load"}:
+                found.append(f"{module}: {name}")
+            found += [
+                f"{module}: {k.arg}"
+                for k in node.keywords
+                if k.arg in ("shell", "allow_pickle")
+                and not (isinstance(k.value, ast.Constant) and k.value.value is False)
+            ]
+    assert found == []
+
+
+def seconds(code: str) -> float:
+    """The fastest of three runs in a fresh interpreter: a busy machine is not the package's fault."""
+    took = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        took.append(time.perf_counter() - started)
+    return min(took)
+
+
+def test_importing_the_package_and_asking_for_help_are_quick():
+    assert seconds("import cinecmr") - seconds("pass") < 0.5
+    assert seconds("import sys; from cinecmr.cli import app; app(['--help'], standalone_mode=False)") < 1.0
+
+
+@pytest.mark.parametrize("command", ["import cinecmr", "import cinecmr.cli", "from cinecmr.analyze import pipeline"])
+def test_importing_the_package_brings_in_nothing_heavy(command):
+    heavy = ("torch", "pydicom", "matplotlib", "nibabel", "pydantic", "jinja2")
+    code = f"{command}; import sys; print([name for name in {heavy} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert told.stdout.strip() == "[]"
