@@ -41,11 +41,17 @@ def make_heart(subject="synthetic-7", missing=(2,)):
         grey[:, :, z], labels[:, :, z] = 0, Structure.UNSEEN
     affine = np.diag([-SPACING, -SPACING, -10.0, 1.0])
     affine[:3, 3] = 70, 70, 30
-    sax = Image(grey.astype(np.float32), affine, np.linspace(0, 0.9, FRAMES, endpoint=False), rr_ms=900.0,
-                missing_slices=missing)
+    sax = Image(
+        grey.astype(np.float32),
+        affine,
+        np.linspace(0, 0.9, FRAMES, endpoint=False),
+        rr_ms=900.0,
+        missing_slices=missing,
+    )
     long_affine = np.array([[-2.0, 0, 0, 70], [0, 0, -2.0, 0], [0, -2.0, 0, 40], [0, 0, 0, 1]])
-    long_axis = Image(rng.normal(100, 20, (SIZE, 60, 1, 5)).astype(np.float32), long_affine, np.arange(5) * 0.18,
-                      View.LAX_4C)
+    long_axis = Image(
+        rng.normal(100, 20, (SIZE, 60, 1, 5)).astype(np.float32), long_affine, np.arange(5) * 0.18, View.LAX_4C
+    )
     study = Study(
         subject,
         {(View.SAX, Contrast.CINE): sax, (View.LAX_4C, Contrast.CINE): long_axis},
@@ -54,7 +60,9 @@ def make_heart(subject="synthetic-7", missing=(2,)):
         {"phase_key": "TriggerTime", "input_sha256": "ab" * 32, "source_format": "DICOM"},
     )
     volumes = {side: (labels == code).sum(axis=(0, 1, 2)) * 0.04 for side, code in (("LV", 3), ("RV", 1))}
-    return MadeHeart(study, _findings(labels, volumes, "labels of disc-net@0000", 1.0), _findings(None, volumes, "phantom", 1.04))
+    return MadeHeart(
+        study, _findings(labels, volumes, "labels of disc-net@0000", 1.0), _findings(None, volumes, "phantom", 1.04)
+    )
 
 
 def _findings(labels, volumes, source, factor):

@@ -83,10 +83,25 @@ def _letters(direction: NDArray[np.float64]) -> str:
     return "".join(letters[axis][int(direction[axis] > 0)] for axis in order if abs(direction[axis]) > 0.38)
 
 
-def slices_from_base(affine: NDArray[np.float64], slices: int) -> list[int]:
-    """The z indices from base to apex, by anatomy: the apex points left, forwards and down."""
-    towards_apex = float(affine[:3, 2] @ (-1.0, 1.0, -1.0)) >= 0
-    return list(range(slices)) if towards_apex else list(range(slices))[::-1]
+def slices_from_base(affine: NDArray[np.float64], slices: int, labels: NDArray[np.uint8] | None = None) -> list[int]:
+    """The z indices from base to apex.
+
+    Args:
+        affine: (4, 4); the apex points left, forwards and down.
+        slices: how many.
+        labels: (x, y, z, t) `Structure` codes. Where they show clearly to which side the heart tapers, they
+            decide: the affine of a converted file may be a mere placeholder.
+    """
+    to_apex = float(affine[:3, 2] @ (-1.0, 1.0, -1.0))
+    if labels is not None:
+        heart = np.isin(labels, (Structure.RV, Structure.MYO, Structure.LV)).sum(axis=(0, 1, 3))
+        held = heart[heart > 0]
+        third = len(held) // 3
+        if third:
+            first, last = float(held[:third].mean()), float(held[-third:].mean())
+            if max(first, last) > 1.25 * min(first, last):
+                to_apex = first - last
+    return list(range(slices)) if to_apex >= 0 else list(range(slices))[::-1]
 
 
 def contours(plane: NDArray[np.uint8]) -> dict[str, list[NDArray[np.float64]]]:

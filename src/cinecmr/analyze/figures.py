@@ -202,7 +202,7 @@ def contact_sheet(
     from cinecmr.io.files import write_atomically
 
     axes_of, box = display_axes(image.affine), heart_box(labels, image)
-    order = slices_from_base(image.affine, image.slices)
+    order = slices_from_base(image.affine, image.slices, labels)
     rows_each = -(-len(order) // columns)
     figure = Figure(figsize=(columns * 1.9, rows_each * len(frames) * 2.0), facecolor="#0b0e12", layout="constrained")
     FigureCanvasAgg(figure)

@@ -141,6 +141,7 @@ def _context(file: FindingsFile) -> dict[str, Any]:
     order = [Severity.REFUSE.value, Severity.FLAG.value, Severity.NOTE.value]
     notes = _notes(file)
     return {
+        "any_withheld": withheld > 0,
         "sentence": words.status_sentence(file.status, checks, withheld),
         "flags": sorted(file.flags, key=lambda flag: order.index(flag.severity)),
         "severity_words": {severity.value: word for severity, word in words.SEVERITY_WORDS.items()},

@@ -48,7 +48,7 @@ def tiles(study: Study, found: Findings) -> list[dict[str, Any]]:
         image, labels = study[view], found.labels.get((view, Contrast.CINE))
         axes = display_axes(image.affine)
         grey = _to_grey(image, crops[view])
-        for z in slices_from_base(image.affine, image.slices) if view is View.SAX else range(image.slices):
+        for z in slices_from_base(image.affine, image.slices, labels) if view is View.SAX else range(image.slices):
             made.append(_tile(image, labels, z, crops[view], axes, grey, coding))
     return made
 
@@ -139,7 +139,7 @@ def _tile(
     height, width = planes.shape[:2]
     step_x, step_y = (image.spacing[1], image.spacing[0]) if axes.swap else (image.spacing[0], image.spacing[1])
     tile: dict[str, Any] = {
-        "title": f"Slice {z + 1}" if image.view is View.SAX else image.view.title.capitalize(),
+        "title": f"Slice {z}" if image.view is View.SAX else image.view.title.capitalize(),
         "view": image.view.value,
         "edges": axes.edges,
         "width": width,

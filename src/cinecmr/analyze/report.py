@@ -77,9 +77,10 @@ def measurements_csv(file: FindingsFile) -> str:
 
 
 def _inert(cell: str) -> str:
-    """Keep a spreadsheet from running a cell.
+    """Keep a spreadsheet from running a cell, and a line break from making a row of its own.
 
     >>> _inert("=1+1"), _inert("ml")
     ("'=1+1", 'ml')
     """
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell
+    line = " ".join(cell.split())
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

@@ -105,9 +105,11 @@ class FlagEntry(_Strict):
 class Conventions(_Strict):
     """The choices without which volumes cannot be compared."""
 
-    volumes: str = Field(description="how slices are summed and which basal slices count, in words")
-    papillary: Literal["papillary_in_volume", "papillary_in_mass"] = Field(
-        description="where papillary muscles and trabeculae count; reference ranges must match it"
+    volumes: str = Field(description="how slices are summed, in words")
+    basal_slice: str = Field(description="which basal slices count")
+    papillary: str = Field(
+        description='"papillary_in_volume" or "papillary_in_mass": where papillary muscles and trabeculae count; '
+        "reference ranges must match it"
     )
 
 
@@ -165,15 +167,19 @@ def to_file_model(
         study: what was read; its flags come before those of `found`.
         found: what was measured.
         provenance: strings added to those of the study (a key in both must agree or the later wins). The keys
-            "model", "weights_sha256", "phase_key", "input_sha256" and "options" have their own place; all others go
-            to `other`.
+            "model", "weights_sha256", "phase_key", "input_sha256", "options", "basal_slice" and "papillary" have
+            their own place; all others go to `other`.
         truth: findings of the phantom for the same study.
 
     Raises:
         pydantic.ValidationError: a measurement is not finite; a stage must withhold it and raise a flag instead.
     """
     notes = {**study.provenance, **provenance}
-    conventions = Conventions(volumes=CONVENTION, papillary="papillary_in_volume")
+    conventions = Conventions(
+        volumes=CONVENTION,
+        basal_slice=notes.pop("basal_slice", "not stated"),
+        papillary=notes.pop("papillary", "not stated"),  # then no reference range matches
+    )
     flags = study.flags + tuple(flag for flag in found.flags if flag not in study.flags)
     return FindingsFile(
         schema_version=SCHEMA_VERSION,

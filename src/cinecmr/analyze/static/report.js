@@ -65,14 +65,14 @@
   }
 
   function table() { // intensity to grey, from brightness and contrast
-    const middle = 255 * (1 - state.level) * 0.9, width = 255 * Math.pow(4, 0.5 - state.window) * 0.9;
+    const middle = 255 * (1 - state.level), width = 255 * Math.pow(4, 0.5 - state.window);
     const values = new Uint8ClampedArray(256);
     for (let i = 0; i < 256; i++) values[i] = (i - middle) / width * 255 + 127.5;
     return values;
   }
 
-  function paint(tile, canvas, frame, grey) {
-    const wide = Math.max(1, Math.round(canvas.clientWidth * Math.min(2, window.devicePixelRatio || 1))) || 160;
+  function paint(tile, canvas, frame, grey, width) {
+    const wide = width || Math.round(canvas.clientWidth * Math.min(2, window.devicePixelRatio || 1)) || 1;
     const high = Math.max(1, Math.round(wide / tile.aspect));
     if (canvas.width !== wide || canvas.height !== high) { canvas.width = wide; canvas.height = high; }
     const pen = canvas.getContext("2d"), t = frameOf(tile, frame), out = tile.pixels.data;
@@ -123,7 +123,7 @@
     data.tiles.forEach((tile, i) => { if (tile.grey && (state.grid || i === state.chosen)) paint(tile, tile.canvas, state.frame, grey); });
     slider.value = state.frame;
     const event = data.events.find((one) => one.frame === state.frame);
-    at("clock").textContent = "frame " + state.frame + " of " + frames + ", " + Math.round(data.times[state.frame]) + " ms";
+    at("clock").textContent = "frame " + state.frame + " of 0–" + (frames - 1) + ", " + Math.round(data.times[state.frame]) + " ms";
     at("where").textContent = [state.grid ? "all slices" : data.tiles[state.chosen] && data.tiles[state.chosen].title,
       event && event.name].filter(Boolean).join(", ");
     at("events").querySelectorAll("button").forEach((one) => one.setAttribute("aria-pressed", String(Number(one.dataset.frame) === state.frame)));
@@ -144,6 +144,7 @@
     state.chosen = Math.min(data.tiles.length - 1, Math.max(0, index));
     stage.classList.toggle("one", !state.grid);
     data.tiles.forEach((tile, i) => tile.button.classList.toggle("chosen", i === state.chosen));
+    at("turn").hidden = state.grid;
     at("grid").setAttribute("aria-pressed", String(state.grid));
     at("single").setAttribute("aria-pressed", String(!state.grid));
     draw();
@@ -213,7 +214,11 @@
     player.addEventListener("pointerenter", () => { pointed = true; });
     player.addEventListener("pointerleave", () => { pointed = false; });
     at("play").addEventListener("click", () => play(!state.playing));
-    slider.addEventListener("input", () => { play(false); go(Number(slider.value)); });
+    slider.addEventListener("input", () => {
+      const wanted = Number(slider.value); // pausing draws, which sets the slider
+      play(false);
+      go(wanted);
+    });
     at("speed").addEventListener("change", (event) => { state.speed = Number(event.target.value); });
     at("grid").addEventListener("click", () => { state.grid = true; choose(state.chosen); });
     at("single").addEventListener("click", () => { state.grid = false; choose(state.chosen); });
@@ -244,7 +249,7 @@
         canvas.style.aspectRatio = String(tile.aspect);
         figure.append(canvas, element("figcaption", "", tile.title + (tile.note ? ", " + tile.note : "")));
         row.append(figure);
-        if (tile.grey) paint(tile, canvas, event.frame, grey);
+        if (tile.grey) paint(tile, canvas, event.frame, grey, 360); // not laid out on the screen: has no width yet
       }
       at("sheet").append(element("h3", "", event.name[0].toUpperCase() + event.name.slice(1) + ", frame " + event.frame), row);
     }
