@@ -110,7 +110,9 @@ def session(made, tmp_path_factory):
     saw.cursor_clicked = Number(line.getAttribute("x1")); saw.clicked = now();
 
     rest(); const tiles = P.querySelectorAll(".tile"); tiles[1].click(); saw.enlarged = now(); tiles[1].click();
-    saw.small_again = now(); saw.names = [...P.querySelectorAll("button")].map((b) => b.innerText || b.ariaLabel);
+    saw.small_again = now();
+    tiles[1].focus(); tiles[1].click(); key("ArrowDown", document.activeElement);
+    key("ArrowDown", document.activeElement); saw.walked = now(); saw.focus = P.contains(document.activeElement); saw.names = [...P.querySelectorAll("button")].map((b) => b.innerText || b.ariaLabel);
     saw.asked = performance.getEntriesByType("resource").map((r) => r.name.slice(0, 11));
     """
     return drive(tmp_path_factory.mktemp("session"), made, steps)
@@ -185,6 +187,11 @@ def test_the_cursor_of_the_curves_follows_the_frame_and_a_click_moves_it(session
 def test_a_click_enlarges_a_slice_and_another_shows_all_again(session):
     assert (session["enlarged"]["grid"], session["enlarged"]["slice"]) == ("false", "1")
     assert session["small_again"]["grid"] == "true"
+
+
+def test_walking_through_enlarged_slices_keeps_the_keyboards_place(session):
+    assert (session["walked"]["grid"], session["walked"]["slice"]) == ("false", "3")
+    assert session["focus"]
 
 
 def test_every_button_has_a_name(session):

@@ -92,7 +92,7 @@ def test_nobody_looked_is_not_the_same_as_nothing_there(heart):
 
 def test_slices_go_from_base_to_apex_and_long_axes_come_last(heart):
     tiles = player.tiles(heart.study, heart.found)
-    assert [tile["title"] for tile in tiles] == [*(f"Slice {z}" for z in range(6)), "Long axis, four-chamber"]
+    assert [tile["title"] for tile in tiles] == [*(f"Slice {z}" for z in range(6)), "Four-chamber"]
     assert tiles[-1]["note"] == "no contours"
 
 

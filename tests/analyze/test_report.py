@@ -159,6 +159,31 @@ def test_a_reference_range_is_shown_with_its_citation(heart):
     assert "No reference range is shown" in visible(render(heart.study, heart.found))
 
 
+def test_the_convention_of_volumes_stands_once_and_every_row_keeps_its_own_method(heart):
+    from cinecmr.measure.volumes import CONVENTION
+
+    methods = {
+        "LVEDV": f"LV blood pool at its largest; {CONVENTION}",
+        "LVEF": f"LVSV / LVEDV; {CONVENTION}",
+        "HR": "from R-R",
+    }
+    found = Findings(measurements={name: Measurement(50.0, "ml", method, "expert") for name, method in methods.items()})
+    words = visible(render(heart.study, found))
+    assert words.count(CONVENTION) == 1
+    assert "LV blood pool at its largest *" in words
+    assert "LVSV / LVEDV *" in words
+    assert words.count(" *") == 3  # two rows and the convention itself
+    assert "Source of every number: expert" in words
+
+
+def test_sources_that_differ_stand_beside_their_numbers(heart):
+    found = Findings(
+        measurements={"LVEDV": Measurement(50.0, "ml", "m", "expert"), "LVM": Measurement(90.0, "g", "m", "net")}
+    )
+    rows = re.findall(r'<tr data-name="(\w+)">.*?data-label="Source">(\w+)<', render(heart.study, found), re.DOTALL)
+    assert rows == [("LVEDV", "expert"), ("LVM", "net")]
+
+
 def test_ventricles_that_end_systole_apart_have_their_own_buttons():
     events = page._events({"LV_ED": 0, "LV_ES": 9, "RV_ED": 0, "RV_ES": 11})
     assert [(event["title"], event["frame"]) for event in events] == [("ED", 0), ("LV ES", 9), ("RV ES", 11)]

@@ -139,16 +139,17 @@ def _context(file: FindingsFile) -> dict[str, Any]:
     checks = sum(flag.severity == Severity.FLAG.value for flag in file.flags)
     withheld = sum(flag.severity == Severity.REFUSE.value for flag in file.flags)
     order = [Severity.REFUSE.value, Severity.FLAG.value, Severity.NOTE.value]
-    notes = _notes(file)
     return {
+        "papillary": words.CONVENTIONS.get(file.conventions.papillary, file.conventions.papillary),
         "any_withheld": withheld > 0,
         "sentence": words.status_sentence(file.status, checks, withheld),
         "flags": sorted(file.flags, key=lambda flag: order.index(flag.severity)),
         "severity_words": {severity.value: word for severity, word in words.SEVERITY_WORDS.items()},
         "facts": _facts(file),
         "cards": [_card(name, file) for name in words.KEY_RESULTS],
-        "groups": _groups(file, notes),
-        "notes": list(notes),
+        "groups": _groups(file),
+        "sources": list(dict.fromkeys(m.source for m in file.measurements.values())),
+        "any_interval": any(m.interval is not None for m in file.measurements.values()),
         "citations": _citations(file),
         "images": [_image_line(image) for image in file.images],
         "provenance": _provenance(file),
@@ -205,12 +206,10 @@ def _bar(m: MeasurementEntry) -> dict[str, float] | None:
     return {"low": 25.0, "width": 50.0, "value": round(min(98.0, max(2.0, at)), 1)}
 
 
-def _notes(file: FindingsFile) -> dict[tuple[str, str], int]:
-    """Each way of measuring once, numbered from 1 in the order of the table: rows only refer to it."""
-    notes: dict[tuple[str, str], int] = {}
-    for m in file.measurements.values():
-        notes.setdefault((m.method, m.source), len(notes) + 1)
-    return notes
+def _method(m: MeasurementEntry, convention: str) -> tuple[str, bool]:
+    """The method without the convention that all volumes share, and whether it had it: that stands once below."""
+    short = m.method.removesuffix(convention)
+    return short.rstrip("; "), short != m.method
 
 
 def _citations(file: FindingsFile) -> list[tuple[str, str, str]]:
@@ -218,7 +217,7 @@ def _citations(file: FindingsFile) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys((r.population, r.citation, r.doi) for r in ranges))
 
 
-def _groups(file: FindingsFile, notes: Mapping[tuple[str, str], int]) -> list[tuple[str, list[dict[str, Any]]]]:
+def _groups(file: FindingsFile) -> list[tuple[str, list[dict[str, Any]]]]:
     citations = _citations(file)
     groups: dict[str, list[dict[str, Any]]] = {"Left ventricle": [], "Right ventricle": [], "Heart and body": []}
     for name, m in file.measurements.items():
@@ -229,7 +228,8 @@ def _groups(file: FindingsFile, notes: Mapping[tuple[str, str], int]) -> list[tu
             "unit": words.unit(m.unit),
             "interval": None if m.interval is None else " to ".join(words.number(v, m.unit) for v in m.interval),
             "frame": m.frame,
-            "note": notes[m.method, m.source],
+            "method": _method(m, file.conventions.volumes),
+            "source": m.source,
             "reference": _range(m),
             "true": None,
         }

@@ -139,7 +139,7 @@ def _tile(
     height, width = planes.shape[:2]
     step_x, step_y = (image.spacing[1], image.spacing[0]) if axes.swap else (image.spacing[0], image.spacing[1])
     tile: dict[str, Any] = {
-        "title": f"Slice {z}" if image.view is View.SAX else image.view.title.capitalize(),
+        "title": f"Slice {z}" if image.view is View.SAX else image.view.title.rpartition(", ")[2].capitalize(),
         "view": image.view.value,
         "edges": axes.edges,
         "width": width,

@@ -33,6 +33,12 @@ TITLES: dict[str, str] = {
     "BSA": "Body surface area",
 }
 
+CONVENTIONS: dict[str, str] = {
+    "papillary_in_volume": "Papillary muscles and trabeculae count as volume",
+    "papillary_in_mass": "Papillary muscles and trabeculae count as mass",
+    "not stated": "Papillary convention not stated",
+}
+
 KEY_RESULTS = ("LVEDV", "LVESV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF")
 
 UNITS: dict[str, str] = {"ml/m2": "ml/m²", "g/m2": "g/m²", "l/min/m2": "l/min/m²", "m2": "m²", "bpm": "/min"}
@@ -100,7 +106,7 @@ def status_sentence(status: str, checks: int, withheld: int) -> str:
     if status == "refused":
         return "Not measured: no number could be given. The reasons are below."
     if status == "done":
-        return "Measured. Nothing was noticed that needs a second look."
+        return "Measured. No check raised a flag."
     parts = []
     if checks:
         parts.append(f"with {checks} point{'s' if checks > 1 else ''} to check")

@@ -86,10 +86,10 @@
     tile.small.getContext("2d").putImageData(tile.pixels, 0, 0);
     pen.imageSmoothingQuality = "high";
     pen.drawImage(tile.small, 0, 0, wide, high);
-    if (state.contours && tile.contours) outline(tile, pen, t, wide, high);
+    if (state.contours && tile.contours) outline(tile, pen, t, wide, high, width ? wide / 130 : Math.max(1.4, wide / 260));
   }
 
-  function outline(tile, pen, t, wide, high) {
+  function outline(tile, pen, t, wide, high, line) {
     const scale = wide / tile.width;
     pen.lineJoin = "round";
     for (const name of Object.keys(tile.contours)) {
@@ -97,7 +97,7 @@
       pen.save();
       pen.scale(scale, high / tile.height);
       const path = pathOf(tile, name, t);
-      pen.lineWidth = Math.max(1.4, wide / 260) / scale;
+      pen.lineWidth = line / scale;
       pen.strokeStyle = data.colours[name];
       pen.stroke(path);
       pen.restore();
@@ -143,7 +143,9 @@
   function choose(index) {
     state.chosen = Math.min(data.tiles.length - 1, Math.max(0, index));
     stage.classList.toggle("one", !state.grid);
+    const focused = stage.contains(document.activeElement);
     data.tiles.forEach((tile, i) => tile.button.classList.toggle("chosen", i === state.chosen));
+    if (focused && !state.grid) data.tiles[state.chosen].button.focus({ preventScroll: true }); // its button may vanish
     at("turn").hidden = state.grid;
     at("grid").setAttribute("aria-pressed", String(state.grid));
     at("single").setAttribute("aria-pressed", String(!state.grid));
