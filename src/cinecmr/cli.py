@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 DONE, ERROR, REFUSED, DONE_WITH_FLAGS = 0, 1, 3, 4
 DEFAULT_MODEL = "sax-unet"
 
+
+class Format(Enum):
+    """What a synthetic subject is written as; `phantom.cohort` has the same, too slow to import for `--help`."""
+
+    DICOM = "dicom"
+    NIFTI = "nifti"
+
+
 app = typer.Typer(
     help="Cine cardiac MRI: read a study, measure it, report it. Research use, not for diagnosis.",
     epilog="Try: cinecmr analyze phantom --out demo   (no data needed; prints measured beside true values)",
@@ -37,6 +46,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(evaluate_app, name="evaluate")
 
 Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="DICOM or NIfTI file or folder")]
+
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="folder for what is written", file_okay=False)]
 ModelName = Annotated[str, typer.Option("--models", help="weights to use; `cinecmr models` lists them")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps")]
@@ -95,8 +105,8 @@ def analyze(
     """
     from cinecmr.analyze import pipeline, report, run
 
-    started = time.perf_counter()
-    read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, seed=seed, disease=disease)
+    started, making = time.perf_counter(), _progress("making a heart")
+    read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
     read = run.with_facts(read, height_cm=height, weight_kg=weight, sex=sex, age_y=age)
     segmenter = run.segmenter(models, device, labels)
     found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=_progress("finding the heart"))
@@ -150,9 +160,10 @@ def phantom(
     out: OutFolder,
     subjects: Annotated[int, typer.Option(min=1)] = 1,
     seed: Annotated[int, typer.Option(help="of the cohort; subject n has seed + n")] = 0,
-    format: Annotated[str, typer.Option(help="dicom or nifti")] = "dicom",  # noqa: A002 - the option's name
+    format: Annotated[Format, typer.Option(case_sensitive=False)] = Format.DICOM,  # noqa: A002 - the option's name
     disease: Kind = None,
     frames: Annotated[int, typer.Option(min=2, max=100)] = 25,
+    matrix: Annotated[int | None, typer.Option(min=32, max=512, help="pixels a side; else the scanner's")] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
 ) -> None:
     """Write synthetic hearts with known volumes.
@@ -161,7 +172,7 @@ def phantom(
     """
     from cinecmr.phantom import cohort
 
-    plan = cohort.Cohort(subjects=subjects, seed=seed, format=cohort.Format(format), disease=disease, frames=frames)
+    plan = cohort.Cohort(subjects, seed, cohort.Format(format.value), disease, frames, matrix)
     table = cohort.write(out, plan, workers=workers, progress=_progress("making hearts"))
     print(f"{subjects} subjects in {out}, true volumes in {table}")
 

@@ -44,6 +44,14 @@ def test_one_badly_labelled_frame_becomes_neither_ed_nor_es(wrong):
     assert "frame 16" in flags[0].message
 
 
+def test_a_basal_slice_that_counts_in_one_frame_only_is_no_outlier():
+    curve = beat(edv=300, esv=280)
+    curve[0] += 36.0  # 12 % of a large ventricle, twice its stroke volume
+    cycle, flags = find_cycle({"LV": curve}, np.arange(25) * 0.036, 900.0)
+    assert cycle == {"LV_ED": 0, "LV_ES": 9}
+    assert flags == ()
+
+
 def test_frames_nobody_looked_at_are_not_chosen():
     curve = beat()
     curve[[0, 9]] = np.nan

@@ -10,7 +10,7 @@ from cinecmr.errors import RefusedInput
 from cinecmr.measure import body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cinecmr.analyze.pipeline import Segmenter
     from cinecmr.anatomy import Disease, Sex
@@ -28,8 +28,8 @@ def take(
     keep_id: bool = False,
     sax: str | None = None,
     rr_ms: float | None = None,
-    seed: int = 1,
-    disease: Disease | None = None,
+    phantom: tuple[int, Disease | None] = (1, None),
+    progress: Callable[[float], None] | None = None,
 ) -> tuple[Study, Findings | None]:
     """The study a user named, and its truth where it is synthetic.
 
@@ -38,8 +38,8 @@ def take(
         keep_id: see `cinecmr.io.read`.
         sax: see `cinecmr.io.read`.
         rr_ms: see `cinecmr.io.read`.
-        seed: of the phantom.
-        disease: of the phantom; None draws one.
+        phantom: seed and disease of the synthetic heart; None draws a disease.
+        progress: told the share of the synthetic heart that is made.
 
     Raises:
         RefusedInput: nothing there, or nothing that can be measured.
@@ -47,7 +47,7 @@ def take(
     if study == PHANTOM:
         from cinecmr.phantom.study import synthetic_study
 
-        return synthetic_study(seed, disease)
+        return synthetic_study(*phantom, progress=progress)
     path = existing(study)
     from cinecmr import io
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 MIN_FRAMES = 8  # fewer frames cannot show where the cavity is largest and smallest: no function is measured from them
 SPIKE_SHARE = 0.25  # of the curve's range; one frame of 10 a cycle moves less than this beyond both neighbours
+SPIKE_OF_LARGEST = 0.2  # of the largest volume; a basal slice that counts in one frame only adds less than this
 COVERED_SHARE = 0.9  # of the R-R interval; prospective gating typically loses the last 10 to 15 %
 CLOSING_SHARE = 0.25  # of the curve's range by which the last frame may differ from the first
+CLOSING_OF_LARGEST = 0.15  # and of the largest volume: the same basal slice may count in the first frame only
 
 VENTRICLES = ("LV", "RV")
 
@@ -33,8 +35,9 @@ def spikes(curve: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     Returns:
         (t,) True where the volume lies beyond both neighbours, on the same side, by more than a quarter of the
-        range of the curve without such frames. The cycle is taken as closed, so the first frame follows the last.
-        Curves of fewer than `MIN_FRAMES` frames have none: there a peak of one frame is the heart itself.
+        range and a fifth of the largest value of the curve without such frames. The cycle is taken as closed, so the
+        first frame follows the last. Curves of fewer than `MIN_FRAMES` frames have none: there a peak of one frame is
+        the heart itself.
 
     >>> spikes(np.array([100.0, 99, 80, 60, 50, 51, 5, 70, 90, 98])).nonzero()[0]
     array([6])
@@ -47,7 +50,8 @@ def spikes(curve: NDArray[np.float64]) -> NDArray[np.bool_]:
     before, after = values - np.roll(values, 1), values - np.roll(values, -1)
     height = np.where(np.sign(before) == np.sign(after), np.minimum(abs(before), abs(after)), 0.0)
     smooth = np.median([np.roll(values, 1), values, np.roll(values, -1)], axis=0)
-    none[seen[height > SPIKE_SHARE * max(float(np.ptp(smooth)), 1e-9)]] = True
+    allowed = max(SPIKE_SHARE * float(np.ptp(smooth)), SPIKE_OF_LARGEST * float(smooth.max()), 1e-9)
+    none[seen[height > allowed]] = True
     return none
 
 
@@ -147,7 +151,8 @@ def _curve_flags(name: str, curve: NDArray[np.float64], cycle: Mapping[str, int]
         why = "the volume does not change over the cycle" if not chosen else "the frame given for ES is the largest one"
         flags.append(Flag("ed-equals-es", Severity.REFUSE, f"{name}: ED and ES are the same frame, {why}; no function"))
     seen = curve[np.isfinite(curve)]
-    if len(seen) >= MIN_FRAMES and abs(seen[-1] - seen[0]) > CLOSING_SHARE * max(float(np.ptp(seen)), 1e-9):
+    allowed = max(CLOSING_SHARE * float(np.ptp(seen)), CLOSING_OF_LARGEST * float(seen.max()))
+    if len(seen) >= MIN_FRAMES and abs(seen[-1] - seen[0]) > allowed:
         flags.append(
             Flag(
                 "curve-not-closed",

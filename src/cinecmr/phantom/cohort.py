@@ -15,6 +15,7 @@ from enum import Enum
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+from cinecmr import __version__
 from cinecmr.anatomy import Contrast, Disease, View
 from cinecmr.io.files import write_text
 
@@ -44,6 +45,7 @@ class Cohort:
         format: see `Format`.
         disease: of every subject; None draws one for each.
         frames: of the cine.
+        matrix: pixels a side of the short axis; None takes the scanner's. Small ones make small tests.
     """
 
     subjects: int
@@ -51,11 +53,19 @@ class Cohort:
     format: Format = Format.DICOM
     disease: Disease | None = None
     frames: int = 25
+    matrix: int | None = None
 
     def recipe(self, number: int) -> dict[str, Any]:
         """Everything subject `number` depends on; it stands in its truth.json."""
         disease = self.disease.value if self.disease else None
-        return {"seed": self.seed + number, "format": self.format.value, "disease": disease, "frames": self.frames}
+        return {
+            "seed": self.seed + number,
+            "format": self.format.value,
+            "disease": disease,
+            "frames": self.frames,
+            "matrix": self.matrix,
+            "version": __version__,
+        }
 
 
 def write(out: Path, cohort: Cohort, *, workers: int = 1, progress: Callable[[float], None] | None = None) -> Path:
@@ -119,7 +129,13 @@ def _subject(job: tuple[Path, Cohort, int]) -> dict[str, Any]:
     from cinecmr.phantom.study import synthetic_study
 
     (folder / "truth.json").unlink(missing_ok=True)  # from here on the subject is unfinished
-    study, truth = synthetic_study(recipe["seed"], cohort.disease, frames=cohort.frames)
+    study, truth = synthetic_study(
+        recipe["seed"],
+        cohort.disease,
+        frames=cohort.frames,
+        long_axis=cohort.format is Format.DICOM,  # NIfTI holds the short axis only
+        matrix=(cohort.matrix, cohort.matrix) if cohort.matrix else None,
+    )
     if cohort.format is Format.DICOM:
         from cinecmr.phantom.dicom_files import write_dicom
 
@@ -135,7 +151,7 @@ def _truth(name: str, study: Study, truth: Findings, recipe: dict[str, Any]) -> 
     facts = {key: getattr(value, "value", value) for key, value in asdict(study.facts).items()}
     return {
         "subject": name,
-        "disease": next((disease.value for disease, p in truth.diagnosis.items() if p == 1), recipe["disease"]),
+        "disease": study.provenance.get("disease", recipe["disease"]),
         "facts": facts,
         "cycle": dict(truth.cycle),
         "measurements": {key: truth.measurements[key].value for key in MEASURED if key in truth.measurements},
