@@ -112,7 +112,8 @@ def session(made, tmp_path_factory):
     rest(); const tiles = P.querySelectorAll(".tile"); tiles[1].click(); saw.enlarged = now(); tiles[1].click();
     saw.small_again = now();
     tiles[1].focus(); tiles[1].click(); key("ArrowDown", document.activeElement);
-    key("ArrowDown", document.activeElement); saw.walked = now(); saw.focus = P.contains(document.activeElement); saw.names = [...P.querySelectorAll("button")].map((b) => b.innerText || b.ariaLabel);
+    key("ArrowDown", document.activeElement); saw.walked = now(); saw.focus = P.contains(document.activeElement);
+    saw.names = [...P.querySelectorAll("button")].map((b) => b.innerText || b.ariaLabel);
     saw.asked = performance.getEntriesByType("resource").map((r) => r.name.slice(0, 11));
     """
     return drive(tmp_path_factory.mktemp("session"), made, steps)
