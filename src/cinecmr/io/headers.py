@@ -1,0 +1,310 @@
+"""DICOM headers of a folder, found by content and read without their pixels.
+
+This is where DICOM's LPS becomes RAS. Nothing here decides what a picture is; see `io.sifting` and `io.planes`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cinecmr.errors import RefusedInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
+SKEW_MENDED = 1e-3  # departure from orthonormal that rounding in the header explains
+
+PHASE_TAGS = (
+    "NominalPercentageOfCardiacPhase", "TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "ContentTime",
+    "InstanceNumber",
+)  # fmt: skip
+CLOCK_TAGS = ("AcquisitionTime", "ContentTime")
+
+TAGS = [
+    *PHASE_TAGS, "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "PatientName",
+    "PatientBirthDate", "Modality", "SeriesNumber", "SeriesDescription", "ProtocolName", "ImageType", "SequenceName",
+    "SeriesTime", "AcquisitionNumber", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "NumberOfFrames",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
+    "NominalInterval", "HeartRate", "EchoTime", "InversionTime", "BurnedInAnnotation", "VelocityEncodingDirection",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Header:
+    """What one DICOM file says of its picture; `None`, empty or absent where it says nothing.
+
+    Attributes:
+        position: (3,) centre of the first pixel, RAS mm.
+        axes: (2, 3) unit vectors along x (column index) and y (row index), RAS.
+        skew: largest departure of the stored axes from orthonormal, before they were mended.
+        shape: pixels along x and y.
+        spacing: mm along x and y.
+        keys: the values of `PHASE_TAGS` that are there; clock times as seconds after midnight.
+        acquired: seconds after midnight when the acquisition began, for telling a repeat from the first try.
+    """
+
+    path: Path
+    uid: str
+    sop_class: str
+    series: str
+    study: str
+    patient: str
+    modality: str
+    series_number: int | None
+    description: str
+    sequence_name: str
+    image_type: tuple[str, ...]
+    shape: tuple[int, int]
+    position: NDArray[np.float64] | None
+    axes: NDArray[np.float64] | None
+    skew: float
+    spacing: tuple[float, float] | None
+    thickness: float | None
+    spacing_between: float | None
+    rr_ms: float | None
+    echo_ms: float | None
+    inversion_ms: float | None
+    acquired: float
+    frames_in_file: int
+    colour: bool
+    burned_in: bool
+    velocity: bool
+    keys: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """All headers under one path, and a count of what was passed over, by reason."""
+
+    headers: tuple[Header, ...]
+    truncated: int
+    passed_over: Mapping[str, int]
+
+
+def scan(path: Path) -> Scan:
+    """Read the headers of every DICOM file at or under `path`, whatever the files are called.
+
+    Args:
+        path: a folder, searched to its depths, or one file.
+
+    Raises:
+        RefusedInput: nothing is there (`empty`), nothing is DICOM (`no-dicom`), no file is whole (`truncated`).
+    """
+    headers: list[Header] = []
+    passed: Counter[str] = Counter()
+    files = list(_files(path))
+    if not files:
+        raise RefusedInput("empty", f"no files in {path}: give the folder that holds the study's DICOM or NIfTI files")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # real headers break the standard in ways that do not matter here
+        for file in files:
+            found = _read(file)
+            if isinstance(found, Header):
+                headers.append(found)
+            else:
+                passed[found] += 1
+    headers.sort(key=lambda h: (h.uid, h.path))  # nothing may depend on file names, so start from the identifiers
+    truncated = passed.pop("truncated", 0)
+    if not headers:
+        _refuse(path, len(files), truncated, passed)
+    return Scan(tuple(headers), truncated, dict(passed))
+
+
+def _refuse(path: Path, files: int, truncated: int, passed: Mapping[str, int]) -> None:
+    if truncated:
+        raise RefusedInput(
+            "truncated",
+            f"no whole DICOM picture in {path}: {truncated} of {files} files end too early; transfer the study again",
+        )
+    what = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))
+    raise RefusedInput("no-dicom", f"no DICOM picture in {path}: found {what}; give the folder with the cine files")
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for folder, inner, names in os.walk(path):
+        inner.sort()
+        for name in sorted(names):
+            file = Path(folder) / name
+            if file.is_file():
+                yield file
+
+
+def _read(path: Path) -> Header | str:
+    """The header, or why the file is passed over."""
+    try:
+        with path.open("rb") as handle:
+            start = handle.read(132)
+            handle.seek(0)
+            if start[:2] == b"PK":
+                return "zip archive, not opened"
+            bare = start[:2] == b"\x08\x00" and start[3:4] == b"\x00"  # DICOM written without its preamble
+            if start[128:] != b"DICM" and not bare:
+                return "not DICOM"
+            return _parse(path, handle)
+    except OSError:
+        return "not readable"
+
+
+def _parse(path: Path, handle: Any) -> Header | str:
+    import pydicom
+    from pydicom.uid import UID
+
+    try:
+        ds = pydicom.dcmread(handle, stop_before_pixels=True, force=True, specific_tags=TAGS)
+        meta = ds.file_meta
+        sop_class = str(ds.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
+        if sop_class == "1.2.840.10008.1.3.10":
+            return "DICOMDIR index"
+        if not ds.get("Rows") or not ds.get("Columns"):
+            return "truncated" if _cut_in_header(sop_class, ds) else "DICOM without a picture"
+        syntax = UID(str(meta.get("TransferSyntaxUID", "1.2.840.10008.1.2")))
+        left = path.stat().st_size - handle.tell()
+        wanted = 8 if syntax.is_compressed else 8 + _pixel_bytes(ds)
+        return _header(path, ds, sop_class) if left >= wanted else "truncated"
+    except (EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, IndexError):
+        return "truncated"  # pydicom raises one of these where a header stops in mid element
+    except pydicom.errors.InvalidDicomError:
+        return "not DICOM"
+
+
+def _cut_in_header(sop_class: str, ds: Any) -> bool:
+    """A picture class whose header ends before the picture's size."""
+    return sop_class.startswith("1.2.840.10008.5.1.4.1.1.4") or (not sop_class and "Modality" not in ds)
+
+
+def _pixel_bytes(ds: Any) -> int:
+    pixels = int(ds.Rows) * int(ds.Columns) * int(ds.get("SamplesPerPixel") or 1)
+    return pixels * int(ds.get("NumberOfFrames") or 1) * int(ds.get("BitsAllocated") or 16) // 8
+
+
+def _header(path: Path, ds: Any, sop_class: str) -> Header:
+    position = _numbers(ds, "ImagePositionPatient", 3)
+    axes, skew = _axes(_numbers(ds, "ImageOrientationPatient", 6))
+    spacing = _spacing(ds)
+    description = " ".join(dict.fromkeys(_text(ds, tag) for tag in ("SeriesDescription", "ProtocolName"))).strip()
+    number = _number(ds, "SeriesNumber")
+    return Header(
+        path=path,
+        uid=_text(ds, "SOPInstanceUID") or str(path),
+        sop_class=sop_class,
+        series=_text(ds, "SeriesInstanceUID") or f"no UID, {number}, {description}",
+        study=_text(ds, "StudyInstanceUID"),
+        patient=_text(ds, "PatientID")
+        or "/".join((_text(ds, "PatientName"), _text(ds, "PatientBirthDate"))).strip("/"),
+        modality=_text(ds, "Modality"),
+        series_number=None if number is None else int(number),
+        description=description,
+        sequence_name=_text(ds, "SequenceName"),
+        image_type=tuple(str(part).upper() for part in _many(ds.get("ImageType"))),
+        shape=(int(ds.Columns), int(ds.Rows)),
+        position=None if position is None else position * LPS_TO_RAS,
+        axes=axes,
+        skew=skew,
+        spacing=spacing,
+        thickness=_positive(_number(ds, "SliceThickness")),
+        spacing_between=_positive(_number(ds, "SpacingBetweenSlices")),
+        rr_ms=_rr_ms(ds),
+        echo_ms=_number(ds, "EchoTime"),
+        inversion_ms=_number(ds, "InversionTime"),
+        acquired=_first(_clock(ds.get(tag)) for tag in ("AcquisitionTime", "ContentTime", "SeriesTime")),
+        frames_in_file=int(_number(ds, "NumberOfFrames") or 1),
+        colour=int(ds.get("SamplesPerPixel") or 1) != 1,
+        burned_in=_text(ds, "BurnedInAnnotation").upper() == "YES",
+        velocity="VelocityEncodingDirection" in ds,
+        keys=_phase_keys(ds),
+    )
+
+
+def _axes(stored: NDArray[np.float64] | None) -> tuple[NDArray[np.float64] | None, float]:
+    """Unit, perpendicular in-plane axes (RAS) nearest to the stored ones, and how far those were off."""
+    if stored is None:
+        return None, 0.0
+    pair = stored.reshape(2, 3)
+    skew = float(np.abs(pair @ pair.T - np.eye(2)).max())
+    left, _, right = np.linalg.svd(pair, full_matrices=False)
+    return (left @ right) * LPS_TO_RAS, skew
+
+
+def _spacing(ds: Any) -> tuple[float, float] | None:
+    """Pixel spacing along x and y, mm; only a spacing measured in the patient counts, never `ImagerPixelSpacing`."""
+    stored = _numbers(ds, "PixelSpacing", 2)
+    for tag in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        groups = ds.get(tag)
+        if stored is None and groups:
+            measures = groups[0].get("PixelMeasuresSequence")
+            stored = _numbers(measures[0], "PixelSpacing", 2) if measures else None
+    if stored is None or (stored <= 0).any():
+        return None
+    return float(stored[1]), float(stored[0])  # DICOM states rows first, which is the distance along y
+
+
+def _rr_ms(ds: Any) -> float | None:
+    interval = _number(ds, "NominalInterval")
+    if interval is not None and 200 <= interval <= 3000:
+        return interval
+    rate = _number(ds, "HeartRate")
+    return 60000.0 / rate if rate is not None and 20 <= rate <= 300 else None
+
+
+def _phase_keys(ds: Any) -> dict[str, float]:
+    values = {tag: _clock(ds.get(tag)) if tag in CLOCK_TAGS else _number(ds, tag) for tag in PHASE_TAGS}
+    return {tag: value for tag, value in values.items() if value is not None}
+
+
+def _clock(value: Any) -> float | None:
+    """Seconds after midnight of a DICOM time, such as "083953.954421"."""
+    text = str(value or "").split("&")[0].strip()
+    try:
+        hours, minutes, seconds = int(text[0:2]), int(text[2:4] or 0), float(text[4:] or 0)
+    except ValueError:
+        return None
+    return hours * 3600.0 + minutes * 60.0 + seconds
+
+
+def _first(values: Iterator[float | None]) -> float:
+    return next((value for value in values if value is not None), 0.0)
+
+
+def _many(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, (str, int, float)) else list(value)
+
+
+def _numbers(ds: Any, tag: str, count: int) -> NDArray[np.float64] | None:
+    try:
+        values = np.array([float(part) for part in _many(ds.get(tag))])
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return values if values.shape == (count,) and bool(np.isfinite(values).all()) else None
+
+
+def _number(ds: Any, tag: str) -> float | None:
+    values = _numbers(ds, tag, 1)
+    return None if values is None else float(values[0])
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
+
+
+def _text(ds: Any, tag: str) -> str:
+    try:
+        value = ds.get(tag)
+    except (ValueError, TypeError, LookupError, UnicodeError):
+        return ""
+    return "" if value is None else str(value).strip()
