@@ -53,6 +53,7 @@
         tile.small.width = Math.ceil(tile.width / tile.shrink);
         tile.small.height = Math.ceil(tile.height / tile.shrink);
         tile.pixels = new ImageData(tile.small.width, tile.small.height);
+        tile.words = new Uint32Array(tile.pixels.data.buffer);
         resolve();
       };
       picture.onerror = () => reject(new Error("a slice could not be decoded"));
@@ -64,27 +65,28 @@
     return tile.frames === frames ? frame : Math.min(tile.frames - 1, Math.round(frame * tile.frames / frames));
   }
 
-  function table() { // intensity to grey, from brightness and contrast
+  function table() { // intensity to a grey pixel, from brightness and contrast
     const middle = 255 * (1 - state.level), width = 255 * Math.pow(4, 0.5 - state.window);
-    const values = new Uint8ClampedArray(256);
-    for (let i = 0; i < 256; i++) values[i] = (i - middle) / width * 255 + 127.5;
-    return values;
+    const value = new Uint8ClampedArray(1), words = new Uint32Array(256);
+    for (let i = 0; i < 256; i++) {
+      value[0] = (i - middle) / width * 255 + 127.5;
+      words[i] = 0xff000000 | value[0] * 0x10101; // opaque grey, on a little-endian machine as all browsers run on
+    }
+    return words;
   }
 
   function paint(tile, canvas, frame, grey, width) {
     const wide = width || Math.round(canvas.clientWidth * Math.min(2, window.devicePixelRatio || 1)) || 1;
     const high = Math.max(1, Math.round(wide / tile.aspect));
     if (canvas.width !== wide || canvas.height !== high) { canvas.width = wide; canvas.height = high; }
-    const pen = canvas.getContext("2d"), t = frameOf(tile, frame), out = tile.pixels.data;
+    const pen = canvas.getContext("2d"), t = frameOf(tile, frame), out = tile.words;
     const top = Math.floor(t / tile.columns) * tile.cell[1], left = t % tile.columns * tile.cell[0];
     for (let y = 0, i = 0; y < tile.small.height; y++) {
-      for (let x = 0, from = (top + y) * tile.stride + left; x < tile.small.width; x++, i += 4) {
-        out[i] = out[i + 1] = out[i + 2] = grey[tile.grey[from + x]];
-        out[i + 3] = 255;
-      }
+      const from = (top + y) * tile.stride + left;
+      for (let x = 0; x < tile.small.width; x++) out[i++] = grey[tile.grey[from + x]];
     }
     tile.small.getContext("2d").putImageData(tile.pixels, 0, 0);
-    pen.imageSmoothingQuality = "high";
+    pen.imageSmoothingQuality = state.grid && !width ? "low" : "high"; // many small pictures must keep time
     pen.drawImage(tile.small, 0, 0, wide, high);
     if (state.contours && tile.contours) outline(tile, pen, t, wide, high, width ? wide / 130 : Math.max(1.4, wide / 260));
   }
