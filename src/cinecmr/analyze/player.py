@@ -113,7 +113,9 @@ def _heart_centre(study: Study, found: Findings) -> NDArray[np.float64] | None:
     if labels is None or View.SAX not in study:
         return None
     inside = np.argwhere(((labels > 0) & (labels != Structure.UNSEEN)).any(axis=3))
-    return apply_affine(study[View.SAX].affine, inside.mean(axis=0, dtype=np.float64)) if len(inside) else None
+    if not len(inside):
+        return None
+    return apply_affine(study[View.SAX].affine, inside.mean(axis=0).astype(np.float64))
 
 
 def _to_grey(image: Image, crop: tuple[slice, slice]) -> tuple[float, float]:

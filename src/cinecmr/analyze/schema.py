@@ -316,6 +316,14 @@ def document() -> str:
     parts += ["## Names of measurements", "", "| name | meaning |", "|---|---|"]
     parts += [f"| `{name}` | {text} |" for name, text in TITLES.items()]
     parts += ["", f"A name that ends in `i` is indexed to body surface area (such as {unit('ml/m2')}).", ""]
+    parts += [
+        "## `measurements.csv`",
+        "",
+        "The same measurements, one a row: `name`, `value`, `unit`, `low` and `high` (the 90 % interval, empty where "
+        "none is known), `method`, `frame` and `source`. Text that a spreadsheet would run as a formula is led by an "
+        "apostrophe.",
+        "",
+    ]
     return "\n".join(parts)
 
 
