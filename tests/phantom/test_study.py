@@ -1,0 +1,186 @@
+"""A whole synthetic visit, its labels against its volumes."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from cinecmr.anatomy import Contrast, Disease, Structure, View
+from cinecmr.geometry import plane_normal, voxel_volume_ml
+from cinecmr.phantom.heart import Heart
+from cinecmr.phantom.population import draw_heart
+from cinecmr.phantom.study import LONG_AXIS_ANGLES, draw_placing, synthetic_study, truth
+
+SAX = (View.SAX, Contrast.CINE)
+
+
+@pytest.fixture(scope="module")
+def visit():
+    return synthetic_study(3, Disease.NORMAL, matrix=(48, 48), frames=3)
+
+
+def centroid_line(study, labels, frame=0):
+    """Centres of the left cavity in the slices where a reader sees it, patient mm, (n, 3), and the stack's normal."""
+    affine = study[View.SAX].affine
+    cavity = labels[SAX][..., frame] == Structure.LV
+    centres = []
+    for z in range(cavity.shape[2]):
+        at = np.argwhere(cavity[:, :, z])
+        if len(at) > 15:
+            centres.append(affine[:3, :3] @ [*at.mean(axis=0), z] + affine[:3, 3])
+    return np.array(centres), plane_normal(affine)
+
+
+def test_labels_hold_the_volumes_the_geometry_says(visit):
+    study, known = visit
+    ml = voxel_volume_ml(study[View.SAX].affine)
+    for frame in range(3):
+        labels = known.labels[SAX][..., frame]
+        for name, structure in (("LV", Structure.LV), ("RV", Structure.RV)):
+            assert (labels == structure).sum() * ml == pytest.approx(known.curves[name][frame], rel=0.12, abs=4)
+    muscle = 1.05 * (known.labels[SAX][..., known.cycle["LV_ED"]] == Structure.MYO).sum() * ml
+    assert muscle == pytest.approx(known.measurements["LVM"].value, rel=0.15)
+
+
+def test_measurements_agree_with_each_other_and_with_the_curves(visit):
+    _, known = visit
+    value = {name: m.value for name, m in known.measurements.items()}
+    for side in ("LV", "RV"):
+        assert value[f"{side}EDV"] == known.curves[side].max() == known.curves[side][known.cycle[f"{side}_ED"]]
+        assert value[f"{side}ESV"] == known.curves[side].min() == known.curves[side][known.cycle[f"{side}_ES"]]
+        assert value[f"{side}SV"] == pytest.approx(value[f"{side}EDV"] - value[f"{side}ESV"])
+        assert value[f"{side}EF"] == pytest.approx(100 * value[f"{side}SV"] / value[f"{side}EDV"])
+    assert set(value) == {f"{s}{v}" for s in ("LV", "RV") for v in ("EDV", "ESV", "SV", "EF")} | {"LVM"}
+    assert {m.source for m in known.measurements.values()} == {"phantom"}
+
+
+def test_the_truth_of_a_heart_is_its_curve_and_nothing_else():
+    heart, times = Heart(), np.linspace(0, 1, 20, endpoint=False)
+    known = truth(heart, times)
+    curve = heart.curves(times)[Structure.LV]
+    assert known.cycle["LV_ED"] == 0
+    assert abs(times[known.cycle["LV_ES"]] - heart.beat.systole) <= 0.025
+    np.testing.assert_array_equal(known.curves["LV"], curve)
+    assert known.measurements["LVM"].value == pytest.approx(1.05 * heart.volumes_ml(0.0)[Structure.MYO])
+
+
+def test_every_long_axis_plane_holds_the_axis_of_the_left_ventricle(visit):
+    study, known = visit
+    centres, normal = centroid_line(study, known.labels)
+    for view in LONG_AXIS_ANGLES:
+        affine = study[view].affine
+        plane = plane_normal(affine)
+        off = (centres - affine[:3, 3]) @ plane
+        assert np.abs(off).mean() < 5, view
+        assert abs(plane @ normal) < np.sin(np.radians(12)), view
+
+
+def test_long_axis_planes_cut_each_other_at_the_angles_planned(visit):
+    study, _ = visit
+    normals = {view: plane_normal(study[view].affine) for view in LONG_AXIS_ANGLES}
+    for (one, first), (other, second) in pairwise(LONG_AXIS_ANGLES.items()):
+        found = np.degrees(np.arccos(abs(normals[one] @ normals[other])))
+        assert found == pytest.approx(abs(second - first), abs=25)
+
+
+def test_four_chambers_show_both_ventricles_and_two_chambers_the_left_alone(visit):
+    _, known = visit
+    four, two = (known.labels[view, Contrast.CINE] for view in (View.LAX_4C, View.LAX_2C))
+    assert (four == Structure.RV).sum() > 20
+    assert (two == Structure.LV).sum() > 20
+    assert (two == Structure.RV).sum() < 0.3 * (four == Structure.RV).sum()
+
+
+def test_the_stack_reaches_from_above_the_base_to_below_the_apex(visit):
+    study, known = visit
+    left = (known.labels[SAX][..., 0] >= Structure.MYO).any(axis=(0, 1))
+    assert not left[0]
+    assert not left[-1]
+    assert left.sum() >= 6
+
+
+def test_times_are_a_beat_in_seconds(visit):
+    study, _ = visit
+    for view in study.views:
+        image = study[view]
+        assert image.frames == 3
+        np.testing.assert_allclose(image.times, np.arange(3) / 3 * image.rr_ms / 1000)
+        assert 400 < image.rr_ms < 1500
+
+
+def test_the_person_and_machine_are_known_and_the_name_is_no_ones(visit):
+    study, _ = visit
+    facts = study.facts
+    assert None not in (
+        facts.height_m,
+        facts.weight_kg,
+        facts.age_y,
+        facts.sex,
+        facts.vendor,
+        facts.model,
+        facts.field_t,
+    )
+    assert study.subject == "phantom-00003"
+    assert study.provenance["disease"] == "normal"
+
+
+def test_left_lies_to_the_left_and_the_apex_below_and_in_front(visit):
+    """Patient RAS: from base to apex the axis runs to the left, forwards and down; the right ventricle lies right."""
+    study, known = visit
+    image = study[View.SAX]
+    at = {s: np.argwhere(known.labels[SAX][..., 0] == s) for s in (Structure.LV, Structure.RV)}
+    patient = {s: image.affine[:3, :3] @ p.mean(axis=0) + image.affine[:3, 3] for s, p in at.items()}
+    to_right = patient[Structure.RV] - patient[Structure.LV]
+    assert to_right[0] > 10  # in RAS x grows towards the patient's right
+    per_slice = (known.labels[SAX][..., 0] == Structure.LV).sum(axis=(0, 1))
+    inside = np.flatnonzero(per_slice)
+    half = len(inside) // 2
+    apical_last = per_slice[inside[:half]].sum() > per_slice[inside[half:]].sum()
+    towards_apex = image.affine[:3, 2] * (1 if apical_last else -1)
+    assert towards_apex[0] < 0
+    assert towards_apex[1] > 0
+    assert towards_apex[2] < 0
+
+
+def test_a_seed_makes_the_same_study_again(visit):
+    study, known = visit
+    again, known_again = synthetic_study(3, Disease.NORMAL, matrix=(48, 48), frames=3)
+    for key, image in study.images.items():
+        np.testing.assert_array_equal(image.data, again.images[key].data)
+        np.testing.assert_array_equal(image.affine, again.images[key].affine)
+        np.testing.assert_array_equal(known.labels[key], known_again.labels[key])
+    assert dict(known.measurements) == dict(known_again.measurements)
+
+
+def test_another_seed_is_another_person():
+    one, other = (
+        synthetic_study(seed, Disease.NORMAL, matrix=(16, 16), frames=1, long_axis=False)[0] for seed in (1, 2)
+    )
+    assert one.facts != other.facts
+    assert one.views == (View.SAX,)
+
+
+def test_pixels_are_what_dicom_can_hold(visit):
+    data = visit[0][View.SAX].data
+    assert data.dtype == np.int16
+    assert data.min() >= 0
+    assert data.max() <= 4095
+    assert np.percentile(data, 99.5) > 800
+
+
+def test_progress_ends_at_one():
+    told = []
+    synthetic_study(5, Disease.NORMAL, matrix=(16, 16), frames=3, long_axis=False, progress=told.append)
+    assert told == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+def test_hearts_lie_in_patients_by_a_rotation_and_a_shift():
+    for seed in range(20):
+        matrix = draw_placing(np.random.default_rng(seed)).to_patient
+        np.testing.assert_allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=1e-9)
+        assert np.linalg.det(matrix[:3, :3]) == pytest.approx(1)
+
+
+def test_the_study_holds_the_heart_its_seed_draws(visit):
+    heart = draw_heart(np.random.default_rng((7, 3)), Disease.NORMAL)
+    assert visit[1].measurements["LVEDV"].value == pytest.approx(heart.volumes_ml(0.0)[Structure.LV])
