@@ -67,9 +67,6 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _say(f"refused: {refusal.message}  [{refusal.code}]")
         raise SystemExit(REFUSED) from None
-    except KeyboardInterrupt:
-        _say("stopped")
-        raise SystemExit(130) from None
     except Exception as error:
         if debug:
             raise
