@@ -199,6 +199,7 @@ def evaluate_phantom(
     seed: Annotated[int, typer.Option(help="first seed; choose seeds no training used")] = 9000,
     models: ModelName = DEFAULT_MODEL,
     device: Device = "cpu",
+    workers: Annotated[int, typer.Option(min=1, help="processes that make the studies")] = 1,
 ) -> None:
     """Measure synthetic studies, print the errors.
 
@@ -206,7 +207,7 @@ def evaluate_phantom(
     """
     from cinecmr.experiments import phantom_studies
 
-    for line in phantom_studies.run(out, subjects, seed, models, device, progress=_progress("studies")):
+    for line in phantom_studies.run(out, subjects, seed, models, device, workers, _progress("making studies")):
         print(line)
 
 

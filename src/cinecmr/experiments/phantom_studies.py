@@ -55,6 +55,7 @@ def run(
     seed: int,
     model_name: str,
     device: str,
+    workers: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[str]:
     """Write, read, measure and compare; the lines for the terminal come as they are ready.
@@ -65,6 +66,7 @@ def run(
         seed: of the first.
         model_name: see `cinecmr models`.
         device: where the model runs.
+        workers: processes that make the studies.
         progress: told the share of studies made.
 
     Raises:
@@ -73,7 +75,7 @@ def run(
     from cinecmr.analyze import models
 
     started = time.perf_counter()
-    write_cohort(out / "studies", Cohort(subjects, seed), progress=progress)
+    write_cohort(out / "studies", Cohort(subjects, seed), workers=workers, progress=progress)
     model = models.load(model_name, device)
     yield _heading()
     rows = []
