@@ -41,15 +41,30 @@ TAGS = [
 
 
 @dataclass(frozen=True)
-class Header:
-    """What one DICOM file says of its picture; `None`, empty or absent where it says nothing.
+class Place:
+    """Where a picture lies.
 
     Attributes:
         position: (3,) centre of the first pixel, RAS mm.
         axes: (2, 3) unit vectors along x (column index) and y (row index), RAS.
-        skew: largest departure of the stored axes from orthonormal, before they were mended.
-        shape: pixels along x and y.
         spacing: mm along x and y.
+        skew: largest departure of the stored axes from orthonormal, before they were mended.
+    """
+
+    position: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    spacing: tuple[float, float]
+    skew: float = 0.0
+
+
+@dataclass(frozen=True)
+class Header:
+    """What one DICOM file says of its picture; `None`, empty or absent where it says nothing.
+
+    Attributes:
+        shape: pixels along x and y.
+        place: where it lies; None where the header does not say all of it.
+        lacks: what of the place the header does not say.
         keys: the values of `PHASE_TAGS` that are there; clock times as seconds after midnight.
         acquired: seconds after midnight when the acquisition began, for telling a repeat from the first try.
     """
@@ -66,10 +81,8 @@ class Header:
     sequence_name: str
     image_type: tuple[str, ...]
     shape: tuple[int, int]
-    position: NDArray[np.float64] | None
-    axes: NDArray[np.float64] | None
-    skew: float
-    spacing: tuple[float, float] | None
+    place: Place | None
+    lacks: str
     thickness: float | None
     spacing_between: float | None
     rr_ms: float | None
@@ -192,9 +205,7 @@ def _pixel_bytes(ds: Any) -> int:
 
 
 def _header(path: Path, ds: Any, sop_class: str) -> Header:
-    position = _numbers(ds, "ImagePositionPatient", 3)
-    axes, skew = _axes(_numbers(ds, "ImageOrientationPatient", 6))
-    spacing = _spacing(ds)
+    place, lacks = _place(ds)
     description = " ".join(dict.fromkeys(_text(ds, tag) for tag in ("SeriesDescription", "ProtocolName"))).strip()
     number = _number(ds, "SeriesNumber")
     return Header(
@@ -211,10 +222,8 @@ def _header(path: Path, ds: Any, sop_class: str) -> Header:
         sequence_name=_text(ds, "SequenceName"),
         image_type=tuple(str(part).upper() for part in _many(ds.get("ImageType"))),
         shape=(int(ds.Columns), int(ds.Rows)),
-        position=None if position is None else position * LPS_TO_RAS,
-        axes=axes,
-        skew=skew,
-        spacing=spacing,
+        place=place,
+        lacks=lacks,
         thickness=_positive(_number(ds, "SliceThickness")),
         spacing_between=_positive(_number(ds, "SpacingBetweenSlices")),
         rr_ms=_rr_ms(ds),
@@ -229,14 +238,21 @@ def _header(path: Path, ds: Any, sop_class: str) -> Header:
     )
 
 
-def _axes(stored: NDArray[np.float64] | None) -> tuple[NDArray[np.float64] | None, float]:
-    """Unit, perpendicular in-plane axes (RAS) nearest to the stored ones, and how far those were off."""
-    if stored is None:
-        return None, 0.0
-    pair = stored.reshape(2, 3)
-    skew = float(np.abs(pair @ pair.T - np.eye(2)).max())
-    left, _, right = np.linalg.svd(pair, full_matrices=False)
-    return (left @ right) * LPS_TO_RAS, skew
+def _place(ds: Any) -> tuple[Place | None, str]:
+    """Where the picture lies, in RAS, or what is not said of it."""
+    position, stored, spacing = _numbers(ds, "ImagePositionPatient", 3), _orientation(ds), _spacing(ds)
+    if position is None or stored is None:
+        return None, "position or orientation"
+    if spacing is None:
+        return None, "pixel spacing"
+    skew = float(np.abs(stored @ stored.T - np.eye(2)).max())
+    left, _, right = np.linalg.svd(stored, full_matrices=False)  # the nearest pair of perpendicular unit vectors
+    return Place(position * LPS_TO_RAS, (left @ right) * LPS_TO_RAS, spacing, skew), ""
+
+
+def _orientation(ds: Any) -> NDArray[np.float64] | None:
+    stored = _numbers(ds, "ImageOrientationPatient", 6)
+    return None if stored is None or not stored.any() else stored.reshape(2, 3)
 
 
 def _spacing(ds: Any) -> tuple[float, float] | None:
