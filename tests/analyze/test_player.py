@@ -33,7 +33,17 @@ def test_the_picture_of_a_slice_holds_its_frames_in_order(heart):
     turned = display_axes(image.affine).apply(image.data[x, y, 1])
     assert head == "data:image/png;base64"
     for t in range(image.frames):
-        assert np.corrcoef(frames[t].ravel(), turned[..., t].ravel())[0, 1] > 0.995
+        assert np.corrcoef(frames[t].ravel(), turned[..., t].ravel())[0, 1] > 0.99
+
+
+def test_bright_fat_under_the_coil_does_not_leave_the_heart_dark(heart):
+    data = heart.study[View.SAX].data.copy()
+    plain = decode(player.tiles(heart.study, heart.found)[0])[1]
+    data[:6] *= 20  # a strip at the edge, away from the heart
+    image = dataclasses.replace(heart.study[View.SAX], data=data)
+    tile = player.tiles(dataclasses.replace(heart.study, images={SAX: image}), Findings())[0]
+    shown = decode(tile)[1][0]
+    assert np.percentile(shown[20:50, 24:56], 95) > 0.8 * np.percentile(plain[0], 95)
 
 
 def test_jpeg_keeps_neighbouring_frames_apart(heart, monkeypatch):

@@ -55,6 +55,7 @@ def test_an_unknown_key_is_refused(heart):
         ((Severity.FLAG,), True, "flags"),
         ((Severity.REFUSE,), True, "flags"),
         ((Severity.REFUSE, Severity.NOTE), False, "refused"),
+        ((), False, "refused"),  # nothing measured is never "done"
     ],
 )
 def test_the_status_follows_the_gravest_flag(heart, severities, measured, status):

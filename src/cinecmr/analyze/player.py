@@ -96,7 +96,7 @@ def _crop(study: Study, found: Findings, view: View) -> tuple[slice, slice]:
     whole = slice(0, image.data.shape[0]), slice(0, image.data.shape[1])
     if centre is None:
         return whole
-    index = apply_affine(np.linalg.inv(image.affine), centre)[:2]
+    index = apply_affine(np.asarray(np.linalg.inv(image.affine), np.float64), centre)[:2]
     box = []
     for axis in (0, 1):
         half = _LAX_WINDOW_MM / 2 / image.spacing[axis]
@@ -119,13 +119,19 @@ def _heart_centre(study: Study, found: Findings) -> NDArray[np.float64] | None:
 
 
 def _to_grey(image: Image, crop: tuple[slice, slice]) -> tuple[float, float]:
-    """The intensities that become black and white: nearly all of the crop, leaving room to window."""
+    """The intensities that become black and white.
+
+    White is twice what the brightest parts of the middle of the crop show, blood and fat around the heart: fat under
+    the coil may be several times brighter and would leave the heart dark. The player shows the lower half at first.
+    """
     there = [z for z in range(image.slices) if z not in image.missing_slices]
     values = image.data[crop][:, :, there]
     if values.size == 0:
         return 0.0, 1.0
-    low, high = np.percentile(values, (0.1, 99.9))
-    return float(low), max(float(high), float(low) + 1e-6)
+    x, y = values.shape[:2]
+    middle = values[x // 4 : x - x // 4, y // 4 : y - y // 4]
+    low, high = float(np.percentile(values, 0.5)), float(np.percentile(middle, 98))
+    return low, low + max(2 * (high - low), 1e-6)
 
 
 def _tile(

@@ -203,9 +203,9 @@ def to_file_model(
 
 
 def _status(found: Findings, flags: tuple[Any, ...]) -> Literal["done", "flags", "refused"]:
-    severities = {flag.severity for flag in flags}
-    if Severity.REFUSE in severities and not found.measurements:
+    if not found.measurements:
         return "refused"
+    severities = {flag.severity for flag in flags}
     return "flags" if severities & {Severity.FLAG, Severity.REFUSE} else "done"
 
 

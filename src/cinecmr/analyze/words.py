@@ -17,9 +17,7 @@ TITLES: dict[str, str] = {
     "LVEF": "LV ejection fraction",
     "LVM": "LV mass",
     "LVMi": "LV mass, indexed",
-    "LVCO": "Cardiac output",
     "CO": "Cardiac output",
-    "LVCI": "Cardiac index",
     "CI": "Cardiac index",
     "RVEDV": "RV end-diastolic volume",
     "RVEDVi": "RV end-diastolic volume, indexed",
@@ -104,7 +102,7 @@ def status_sentence(status: str, checks: int, withheld: int) -> str:
     'Measured, with 2 points to check.'
     """
     if status == "refused":
-        return "Not measured: no number could be given. The reasons are below."
+        return "Not measured: no number could be given." + (" The reasons are below." if checks or withheld else "")
     if status == "done":
         return "Measured. No check raised a flag."
     parts = []

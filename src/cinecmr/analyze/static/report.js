@@ -66,7 +66,7 @@
   }
 
   function table() { // intensity to a grey pixel, from brightness and contrast
-    const middle = 255 * (1 - state.level), width = 255 * Math.pow(4, 0.5 - state.window);
+    const middle = 127.5 * (1.5 - 2 * state.level), width = 127.5 * Math.pow(4, 0.5 - state.window);
     const value = new Uint8ClampedArray(1), words = new Uint32Array(256);
     for (let i = 0; i < 256; i++) {
       value[0] = (i - middle) / width * 255 + 127.5;
