@@ -130,6 +130,8 @@ def inspect(
 
     seen = io.inspect(run.existing(study), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
     print(seen.to_json() if json else seen.to_table())
+    if seen.refusal is not None:
+        raise SystemExit(REFUSED)
 
 
 @app.command()
@@ -209,6 +211,34 @@ def evaluate_phantom(
 
     for line in phantom_studies.run(out, subjects, seed, models, device, workers, _progress("making studies")):
         print(line)
+
+
+@app.command()
+def finetune(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="sax-unet: the shipped short-axis model")],
+    out: OutFolder,
+    updates: Annotated[int | None, typer.Option(min=1, help="optimiser steps; the recipe's when absent")] = None,
+    subjects: Annotated[int | None, typer.Option(min=25, help="synthetic subjects, in 25s")] = None,
+    seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="processes that make the synthetic stacks")] = 2,
+) -> None:
+    """Train a shipped model again, from synthetic hearts alone.
+
+    Writes the stacks, log.jsonl, checkpoints, and at the end weights and card. Stopped and started again, it goes
+    on where it was.
+    """
+    from dataclasses import replace
+
+    from cinecmr.experiments import shipped
+
+    if name != shipped.NAME:
+        raise RefusedInput("no-such-model", f"no recipe for {name!r}: there is {shipped.NAME}")
+    plan = shipped.Shipped(seed=seed)
+    if subjects:
+        plan = replace(plan, pool=replace(plan.pool, subjects=subjects))
+    if updates:
+        plan = replace(plan, schedule=replace(plan.schedule, updates=updates))
+    print(f"card and weights: {shipped.train(out, plan, workers, _say)}")
 
 
 @app.command()

@@ -27,6 +27,7 @@ def test_a_flag_the_user_has_answered_is_gone_and_half_an_answer_keeps_it(tiny_h
     study = replace(tiny_heart.study, facts=Facts(), flags=said)
     assert [flag.code for flag in run.with_facts(study, height_cm=172).flags] == ["no-indexing", "slice-gap"]
     assert [flag.code for flag in run.with_facts(study, height_cm=172, weight_kg=70).flags] == ["slice-gap"]
+    assert [flag.code for flag in run.with_facts(study, sex=Sex.MALE).flags] == ["no-indexing", "slice-gap"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 PHANTOM = "phantom"
 PAPILLARY = "papillary_in_volume"
 BASAL_SLICE = "counted where labelled as ventricle; rule of the labels: myocardium around at least 50 % of the ring"
-ASKS_FOR_FACTS = {"no-indexing", "no-sex", "no-age", "missing-facts"}  # flags of reading that the user may answer
+ANSWERS: dict[str, tuple[str, ...]] = {  # flags of reading, and the facts that answer them when the user gives them
+    "no-indexing": ("height_m", "weight_kg"),
+    "no-sex": ("sex",),
+    "height-unit": ("height_m",),
+    "implausible-height": ("height_m",),
+    "implausible-weight": ("weight_kg",),
+}
 
 
 def take(
@@ -91,12 +97,14 @@ def with_facts(
     if not said:
         return study
     facts = replace(study.facts, **said)
-    flags = tuple(flag for flag in study.flags if not (flag.code in ASKS_FOR_FACTS and _answered(facts)))
+    flags = tuple(flag for flag in study.flags if not _answered(flag.code, facts, said))
     return replace(study, facts=facts, flags=flags)
 
 
-def _answered(facts: Facts) -> bool:
-    return facts.height_m is not None and facts.weight_kg is not None
+def _answered(code: str, facts: Facts, said: Mapping[str, Any]) -> bool:
+    """Whether the user gave a fact the flag asks for, and all of them are known now."""
+    asked = ANSWERS.get(code, ())
+    return any(name in said for name in asked) and all(getattr(facts, name) is not None for name in asked)
 
 
 def segmenter(name: str, device: str, labels: Path | None = None) -> Segmenter:
