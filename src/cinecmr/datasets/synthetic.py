@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.io.files import write_atomically, write_text
-from cinecmr.phantom.stacks import StackRecipe, training_stacks
+from cinecmr.phantom.stacks import VERSION, StackRecipe, training_stacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,13 +34,15 @@ class PoolRecipe:
         moments: stacks of each subject.
         per_shard: subjects in one file.
         stack: see `StackRecipe`.
+        version: of the phantom that makes them.
     """
 
-    subjects: int = 2000
+    subjects: int = 1200
     first_seed: int = 0
     moments: int = 2
     per_shard: int = 25
     stack: StackRecipe = field(default_factory=StackRecipe)
+    version: int = VERSION
 
     def __post_init__(self) -> None:
         if self.subjects % self.per_shard:
@@ -69,7 +71,11 @@ def write_shard(folder: Path, recipe: PoolRecipe, number: int) -> Path:
     if path.exists():
         return path
     first = recipe.first_seed + number * recipe.per_shard
-    stacks = [pair for seed in range(first, first + recipe.per_shard) for pair in training_stacks(seed, recipe.stack, recipe.moments)]
+    stacks = [
+        pair
+        for seed in range(first, first + recipe.per_shard)
+        for pair in training_stacks(seed, recipe.stack, recipe.moments)
+    ]
     images, labels = (np.stack(column) for column in zip(*stacks, strict=True))
 
     def write(target: Path) -> None:
@@ -80,7 +86,9 @@ def write_shard(folder: Path, recipe: PoolRecipe, number: int) -> Path:
     return path
 
 
-def make_pool(folder: Path, recipe: PoolRecipe, workers: int = 1, progress: Callable[[int, int], None] | None = None) -> list[Path]:
+def make_pool(
+    folder: Path, recipe: PoolRecipe, workers: int = 1, progress: Callable[[int, int], None] | None = None
+) -> list[Path]:
     """Make what is missing of a pool.
 
     Args:

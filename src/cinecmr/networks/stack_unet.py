@@ -24,7 +24,7 @@ class StackUNetConfig:
 
     channels_in: int = 1
     classes: int = 4
-    widths: tuple[int, ...] = (16, 32, 64, 96, 128)
+    widths: tuple[int, ...] = (12, 24, 48, 96, 128)
     mixing_from: int = 2
 
     def __post_init__(self) -> None:
@@ -69,7 +69,9 @@ class StackUNet(nn.Module):
         super().__init__()
         self.config = config or StackUNetConfig()
         widths = self.config.widths
-        self.down = nn.ModuleList(_block(a, b) for a, b in zip((self.config.channels_in, *widths), widths, strict=False))
+        self.down = nn.ModuleList(
+            _block(a, b) for a, b in zip((self.config.channels_in, *widths), widths, strict=False)
+        )
         self.mix = nn.ModuleDict({str(i): NeighbourMix(widths[i]) for i in range(self.config.mixing_from, len(widths))})
         self.up = nn.ModuleList(_block(a + b, a) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.head = nn.Conv2d(widths[0], self.config.classes, 1)

@@ -182,12 +182,12 @@ def draw_chest(rng: np.random.Generator, heart: Heart) -> Chest:
         diaphragm_gap=float(rng.gamma(2.0, 2.5)) + 2, wall_gap=float(rng.gamma(2.0, 4.0)) + 2,
         diaphragm_lean=rng.uniform(-0.25, 0.45), wall_radius=rng.uniform(90, 220),
         muscle_depth=rng.uniform(9, 20), fat_depth=float(6 + 16 * fat * rng.uniform(0.5, 1.4)),
-        ribs=(rng.uniform(20, 36), rng.uniform(0, 30)), pericardial_fat=float(0.3 + 2.2 * fat * rng.uniform(0.2, 1.7)),
-        fat_swing=rng.uniform(0.6, 1.8), apical_fat=rng.uniform(3, 14), pericardium=rng.uniform(0.0, 1.8),
-        lung_vessels=rng.uniform(0.005, 0.06), liver_share=rng.normal(5, 25),
+        ribs=(rng.uniform(20, 36), rng.uniform(0, 30)), pericardial_fat=float(0.5 + 3.0 * fat * rng.uniform(0.2, 1.7)),
+        fat_swing=rng.uniform(0.6, 1.6), fat_cover=rng.uniform(-1.0, 1.0), apical_fat=rng.uniform(3, 14), pericardium=float(np.clip(rng.uniform(-1.0, 1.8), 0, None)),
+        lung_vessels=float(np.exp(rng.uniform(np.log(0.0008), np.log(0.05)))), liver_share=rng.normal(5, 25),
         mediastinum=rng.normal(0.6, 0.8), wall_waves=(float(rng.gamma(1.5, 2.0)), rng.uniform(10, 40), rng.uniform(0, 6.3)),
         tubes=_vessels_and_gut(rng, scale), atria=_atria(rng, heart, scale), papillary=_papillaries(rng, scale),
-        trabecula_left=float(rng.gamma(3.0, 0.8)), trabecula_right=float(rng.gamma(3.0, 1.1)),
+        trabecula_left=float(rng.gamma(3.0, 1.1)), trabecula_right=float(rng.gamma(3.0, 1.1)),
         texture=smooth_noise((48, 48, 48), rng.uniform(0.9, 2.2), rng),
         strands=smooth_noise((64, THETAS), (6.0, 8.0), rng),
     )
@@ -195,7 +195,7 @@ def draw_chest(rng: np.random.Generator, heart: Heart) -> Chest:
 
 def _papillaries(rng: np.random.Generator, scale: float) -> tuple[tuple[float, float, float, float], ...]:
     def one(angle: float) -> tuple[float, float, float, float]:
-        return (angle + rng.normal(0, 0.25), float(scale * rng.uniform(3.0, 5.5)), rng.uniform(0.15, 0.35), rng.uniform(0.6, 0.85))
+        return (angle + rng.normal(0, 0.25), float(scale * rng.uniform(3.2, 6.8)), rng.uniform(0.15, 0.35), rng.uniform(0.6, 0.85))
 
     extra = (one(rng.uniform(-np.pi, np.pi)),) if rng.random() < 0.3 else ()
     return (one(2.15), one(-2.25), *extra)
@@ -208,8 +208,8 @@ def _vessels_and_gut(rng: np.random.Generator, scale: float) -> tuple[Tube, ...]
                  1.2, Tissue.BLOOD_VESSEL, Tissue.MUSCLE, (rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)))
     loops = []
     for _ in range(int(rng.integers(0, 4))):
-        angle, far = rng.normal(-1.7, 0.5), scale * 33 + rng.uniform(25, 75)
-        size = rng.uniform(8, 26)
+        size = rng.uniform(8, 34)
+        angle, far = rng.normal(-1.7, 0.6), scale * 33 + size + rng.uniform(1, 40)
         content = Tissue(int(rng.choice([Tissue.GUT_CONTENT, Tissue.AIR, Tissue.SPLEEN, Tissue.FAT, Tissue.LIVER])))
         loops.append(Tube((float(far * np.cos(angle)), float(far * np.sin(angle))), rng.uniform(0, 90),
                           (size, size * rng.uniform(0.6, 1.4), size * rng.uniform(1, 3)), rng.uniform(1.5, 6),

@@ -77,7 +77,8 @@ class Chest:
         muscle_depth, fat_depth: layers of the chest wall, mm.
         wall_waves: height mm, length mm and phase of the chest wall's undulation.
         ribs: distance from rib to rib, mm, and phase.
-        pericardial_fat: mean thickness, mm. fat_swing: how unevenly it lies, share.
+        pericardial_fat: thickness where it lies, mm. fat_swing: how unevenly it lies. fat_cover: how much of the
+            heart it covers: -1 hardly any (muscle meets lung), 1 nearly all.
         apical_fat: fat below the apex, mm.
         pericardium: thickness of the dark line, mm (0: not seen).
         lung_vessels: share of the lung's cross-section.
@@ -105,6 +106,7 @@ class Chest:
     ribs: tuple[float, float] = (28.0, 0.0)
     pericardial_fat: float = 4.0
     fat_swing: float = 0.6
+    fat_cover: float = 1.0
     apical_fat: float = 10.0
     pericardium: float = 1.2
     lung_vessels: float = 0.03
@@ -150,7 +152,7 @@ class Scene:
         filled = ndimage.grey_closing(coarse, (1, 11), mode="wrap")
         lumps = self.chest.strands[np.arange(len(coarse)) * 64 // len(coarse)][:, ::8]
         lumps = ndimage.gaussian_filter(lumps, (1, 3), mode=("nearest", "wrap"))
-        depth = self.chest.pericardial_fat * np.clip(1 + self.chest.fat_swing * lumps / (lumps.std() + 1e-6), 0.0, 4)
+        depth = self.chest.pericardial_fat * np.clip(self.chest.fat_cover + self.chest.fat_swing * lumps / (lumps.std() + 1e-6), 0.0, 4)
         radius = ndimage.gaussian_filter1d(filled, 1.0, axis=1, mode="wrap")
         radius = np.maximum(radius, coarse) + depth
         heights = self.surfaces.heights[::4]

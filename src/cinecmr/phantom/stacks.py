@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cinecmr.phantom.heart import Heart
 
 
+VERSION = 1  # raise it whenever a seed begins to give another stack, so that no old pool is taken for a new one
+
+
 @dataclass(frozen=True)
 class StackRecipe:
     """What a training stack looks like.
@@ -32,6 +35,7 @@ class StackRecipe:
         zoom: range of pixel sizes drawn around `pixel_mm`, as factors: hearts come larger and smaller than their
             spacing says, and some files do not record it.
         centre_mm: how far the window's centre may lie from the heart's.
+        warp_mm: standard deviation of a smooth in-plane distortion that bends heart and chest alike.
         clutter: share of stacks whose surroundings are random patches.
         wild: share of stacks whose tissue contrasts are far from any scanner's.
     """
@@ -41,7 +45,8 @@ class StackRecipe:
     slices: int = 8
     zoom: tuple[float, float] = (0.72, 1.3)
     centre_mm: float = 24.0
-    clutter: float = 0.25
+    clutter: float = 0.3
+    warp_mm: float = 1.8
     wild: float = 0.35
 
 
@@ -50,7 +55,7 @@ def draw_scanner(rng: np.random.Generator) -> Scanner:
     return Scanner(
         field_t=float(rng.choice([1.5, 3.0])), flip_deg=rng.uniform(35, 75), tr_ms=rng.uniform(2.6, 4.0),
         slice_mm=rng.uniform(5, 10), gap_mm=0.0, blur=rng.uniform(0.35, 1.0), snr=float(np.exp(rng.uniform(np.log(9), np.log(60)))),
-        shading=rng.uniform(0, 1.3), banding=rng.uniform(0, 0.4) * (rng.random() < 0.4),
+        shading=rng.uniform(0, 0.9), banding=rng.uniform(0, 0.4) * (rng.random() < 0.4),
     )
 
 
@@ -60,6 +65,7 @@ def draw_wild_look(scanner: Scanner, rng: np.random.Generator) -> Look:
     signals = look.signals.copy()
     muscle = signals[Tissue.BLOOD_LEFT] * rng.uniform(0.2, 0.72)
     signals[Tissue.MYOCARDIUM] = muscle
+    signals[Tissue.LUNG] = muscle * rng.uniform(0.0, 0.9)
     for tissue in BLOOD:
         signals[tissue] = max(signals[tissue], muscle * rng.uniform(1.2, 1.8))
     return replace(look, signals=signals, opposed=bool(rng.random() < 0.5))
@@ -93,6 +99,22 @@ def _plane(recipe: StackRecipe, heart: Heart, rng: np.random.Generator) -> tuple
     z = slope * (np.cos(toward) * x + np.sin(toward) * y)
     points = np.stack([x + middle + off[0], y + off[1], z], axis=-1).astype(np.float32)
     return points, (normal / np.linalg.norm(normal)).astype(np.float32)
+
+
+class _Warp:
+    """A smooth shift of every point in plane: three waves each way, 60 to 200 mm long."""
+
+    def __init__(self, rng: np.random.Generator, size: float) -> None:
+        self.waves = [(*(2 * np.pi / rng.uniform(60, 200) * rng.choice([-1, 1], 2)), rng.normal(0, 0.02), rng.uniform(0, 2 * np.pi),
+                       rng.normal(0, size, 2)) for _ in range(3)]
+
+    def __call__(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        moved = points.copy()
+        for kx, ky, kz, phase, shift in self.waves:
+            wave = np.sin(kx * points[..., 0] + ky * points[..., 1] + kz * points[..., 2] + phase).astype(np.float32)
+            moved[..., 0] += np.float32(shift[0]) * wave
+            moved[..., 1] += np.float32(shift[1]) * wave
+        return moved
 
 
 def _cluttered(chest: Chest, rng: np.random.Generator) -> Chest:
@@ -138,10 +160,11 @@ def _stack(heart: Heart, chest: Chest, recipe: StackRecipe, rng: np.random.Gener
     scene = Scene(heart, around, _moment(heart, rng))
     plane, normal = _plane(recipe, heart, rng)
     wander = abs(rng.normal(0, 1.2))
+    bend = _Warp(rng, recipe.warp_mm)
     pictures, labels = [], []
     for height in _heights(heart, recipe, rng):
         shift = np.array([*rng.normal(0, wander, 2), height], np.float32)
-        points = plane + shift
+        points = bend(plane + shift)
         signal = slice_signal(scene, points, normal, scanner.slice_mm, look)
         pictures.append(expose(signal, points, scanner, look, rng) * np.float32(np.exp(rng.normal(0, 0.06))))
         labels.append(heart.reader_labels(points, scene.surfaces))
