@@ -1,0 +1,66 @@
+"""`read` and `inspect`: a path to a `Study`, whatever the files are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cinecmr.errors import RefusedInput
+from cinecmr.io import dicom, nifti_study
+
+if TYPE_CHECKING:
+    from cinecmr.io.inspection import Inspection
+    from cinecmr.study import Study
+
+
+def read(path: Path | str, *, keep_id: bool = False, sax: str | None = None, rr_ms: float | None = None) -> Study:
+    """Read the cine of one visit.
+
+    Args:
+        path: a DICOM folder (any nesting and names), a NIfTI file (3-D or 4-D), or a folder of NIfTI files.
+        keep_id: name the subject by its identifier instead of a hash of it.
+        sax: what to use as short axis where the choice is wrong: DICOM series numbers with commas between, a series
+            UID or part of a description; part of a NIfTI file's name.
+        rr_ms: R-R interval, ms; wins over DICOM headers, stands in where NIfTI lacks its frame times.
+
+    Returns:
+        A study with a short-axis cine, and the long-axis cines that were found. DICOM stacks run from base to apex,
+        NIfTI stays on its grid.
+
+    Raises:
+        RefusedInput: with a code of docs/reference/flags.md.
+    """
+    files = _nifti_files(_existing(path))
+    if files:
+        return nifti_study.read_nifti(files, Path(path), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+    return dicom.read_dicom(Path(path), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+
+
+def inspect(
+    path: Path | str, *, keep_id: bool = False, sax: str | None = None, rr_ms: float | None = None
+) -> Inspection:
+    """What `read` would use, what not, and why; arguments as `read`.
+
+    Raises:
+        RefusedInput: there is nothing to list.
+    """
+    files = _nifti_files(_existing(path))
+    if files:
+        return nifti_study.inspect_nifti(files, Path(path), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+    return dicom.inspect_dicom(Path(path), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+
+
+def _existing(path: Path | str) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise RefusedInput("no-such-path", f"there is no file or folder {path}; check the path")
+    return path
+
+
+def _nifti_files(path: Path) -> list[Path]:
+    """The NIfTI files at or under a path."""
+    if path.is_file():
+        return [path] if nifti_study.is_nifti(path) else []
+    found = [Path(folder) / name for folder, _, names in os.walk(path) for name in names]
+    return sorted(file for file in found if nifti_study.is_nifti(file) and not file.name.startswith("."))
