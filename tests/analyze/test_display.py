@@ -76,6 +76,14 @@ def test_a_plane_is_shown_the_radiologists_way_however_it_was_stored(edges, tran
     assert np.unravel_index(shown.argmin(), shown.shape) == (0, 0)
 
 
+def test_an_oblique_two_chamber_plane_is_seen_from_the_left_as_its_scanner_stored_it():
+    affine = np.eye(4)  # of a Siemens study: columns run back and right, rows to the feet
+    affine[:3, 0], affine[:3, 1], affine[:3, 2] = (0.62, -0.78, 0.0), (-0.04, -0.02, -1.0), (0.78, 0.62, -0.04)
+    axes = display_axes(affine)
+    assert (axes.swap, axes.flip_rows, axes.flip_columns) == (False, False, False)
+    assert axes.edges == ("H", "PR", "F", "AL")
+
+
 def test_a_tapering_heart_tells_where_its_base_is_when_the_affine_is_a_placeholder():
     labels = np.zeros((40, 40, 6, 1), np.uint8)
     for z in range(6):

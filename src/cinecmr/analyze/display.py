@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinecmr.anatomy import Structure
+from cinecmr.geometry import plane_normal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,22 +55,25 @@ class DisplayAxes:
 
 
 def display_axes(affine: NDArray[np.float64]) -> DisplayAxes:
-    """The turn that shows a plane as radiologists do: to the right lies left or back, downwards feet or back.
+    """The turn that shows a plane as radiologists do: the patient seen from the feet, the front or the left.
 
-    That is the patient seen from the feet, the front or the left, whichever is nearest to the plane.
+    Which of the three, the body plane nearest to the image decides: transverse (to the right lies left, down lies
+    back), coronal (left, feet) or sagittal (back, feet). Scanners store most cine planes just so.
 
     Args:
         affine: (4, 4) voxel index to patient RAS, mm.
     """
     x, y = (affine[:3, axis] / np.linalg.norm(affine[:3, axis]) for axis in (0, 1))
+    nearest = int(np.abs(plane_normal(affine)).argmax())
+    left, back, feet = -np.eye(3)
+    wanted_right, wanted_down = ((back, feet), (left, feet), (left, back))[nearest]
     best, best_score = DisplayAxes(False, False, False, ("", "", "", "")), -np.inf
     for swap in (False, True):
         column, row = (y, x) if swap else (x, y)
         for flip_rows in (False, True):
             for flip_columns in (False, True):
                 right, down = (-column if flip_columns else column), (-row if flip_rows else row)
-                # Half weight for "back": at 45 degrees between two body planes the first word decides.
-                score = float(right @ (-1.0, -0.5, 0.0) + down @ (0.0, -0.5, -1.0))
+                score = float(right @ wanted_right + down @ wanted_down)
                 if score > best_score:
                     edges = (_letters(-down), _letters(right), _letters(down), _letters(-right))
                     best, best_score = DisplayAxes(swap, flip_rows, flip_columns, edges), score
