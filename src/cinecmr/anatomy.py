@@ -17,8 +17,12 @@ class View(Enum):
     @property
     def title(self) -> str:
         """The name a clinician reads, such as "long axis, four-chamber"."""
-        return {"sax": "short axis", "lax_2c": "long axis, two-chamber", "lax_3c": "long axis, three-chamber",
-                "lax_4c": "long axis, four-chamber"}[self.value]
+        return {
+            "sax": "short axis",
+            "lax_2c": "long axis, two-chamber",
+            "lax_3c": "long axis, three-chamber",
+            "lax_4c": "long axis, four-chamber",
+        }[self.value]
 
 
 class Contrast(Enum):

@@ -49,8 +49,12 @@ def voxel_volume_ml(affine: NDArray[np.float64]) -> float:
     return float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
 
 
-def in_plane_window(affine: NDArray[np.float64], centre_xy: Sequence[float], size: int, spacing_mm: float,
-                    ) -> NDArray[np.float64]:
+def in_plane_window(
+    affine: NDArray[np.float64],
+    centre_xy: Sequence[float],
+    size: int,
+    spacing_mm: float,
+) -> NDArray[np.float64]:
     """Affine from the pixels of a square window to the x-y indices of an image.
 
     Args:
@@ -69,8 +73,9 @@ def in_plane_window(affine: NDArray[np.float64], centre_xy: Sequence[float], siz
     return window
 
 
-def sample_plane(plane: NDArray[Any], window: NDArray[np.float64], shape: tuple[int, int], order: int = 1,
-                 fill: float = 0.0) -> NDArray[Any]:
+def sample_plane(
+    plane: NDArray[Any], window: NDArray[np.float64], shape: tuple[int, int], order: int = 1, fill: float = 0.0
+) -> NDArray[Any]:
     """Read a 2-D array at the pixels of a window.
 
     Args:
@@ -84,5 +89,7 @@ def sample_plane(plane: NDArray[Any], window: NDArray[np.float64], shape: tuple[
         `shape`, same dtype for order 0, float32 otherwise.
     """
     source = plane if order == 0 else np.asarray(plane, np.float32)
-    return ndimage.affine_transform(source, window[:2, :2], window[:2, 2], output_shape=shape, order=order,
-                                    mode="constant", cval=fill)
+    moved = ndimage.affine_transform(
+        source, window[:2, :2], window[:2, 2], output_shape=shape, order=order, mode="constant", cval=fill
+    )
+    return np.asarray(moved)

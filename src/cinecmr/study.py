@@ -6,7 +6,6 @@ Findings; reporting writes one. One array order, (x, y, z, t), and one coordinat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from types import MappingProxyType
@@ -17,6 +16,8 @@ import numpy as np
 from cinecmr.anatomy import Contrast, Disease, Landmark, Sex, View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 
@@ -76,14 +77,16 @@ class Image:
         if np.shape(self.affine) != (4, 4):
             raise ValueError(f"affine must be (4, 4), got shape {np.shape(self.affine)}")
         if np.shape(self.times) != (self.data.shape[3],):
-            raise ValueError(f"times must hold one time a frame: {self.data.shape[3]} frames, {np.shape(self.times)} times")
+            raise ValueError(
+                f"times must hold one time a frame: {self.data.shape[3]} frames, {np.shape(self.times)} times"
+            )
         if self.data.shape[3] > 1 and not np.all(np.diff(self.times) > 0):
             raise ValueError("frame times must increase; sort the frames by time first")
 
     @property
     def spacing(self) -> NDArray[np.float64]:
         """(3,) voxel spacing along x, y, z, mm; along z the distance from slice centre to slice centre."""
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0), np.float64)
 
     @property
     def frames(self) -> int:
@@ -185,7 +188,7 @@ class Motion(Protocol):
     """How the heart moves; the phantom (closed form) and registration (fitted) both implement it."""
 
     def displacement(self, points: NDArray[np.float64], time: float) -> NDArray[np.float64]:
-        """(n, 3) displacement, mm, of material points given at end-diastole, (n, 3) patient RAS mm; time as a share of the cycle."""
+        """(n, 3) displacement, mm, at a share of the cycle, of points given at end-diastole, (n, 3) patient RAS mm."""
         ...
 
     def gradient(self, points: NDArray[np.float64], time: float) -> NDArray[np.float64]:
@@ -240,6 +243,8 @@ class Findings:
                 twice = mine.keys() & theirs.keys()
                 if twice:
                     names = ", ".join(sorted(str(key) for key in twice))
-                    raise ValueError(f"{entry.name} [{names}] found twice; a stage adds findings and never replaces them")
+                    raise ValueError(
+                        f"{entry.name} [{names}] found twice; a stage adds findings and never replaces them"
+                    )
                 merged[entry.name] = {**mine, **theirs}
         return Findings(**merged)

@@ -92,7 +92,7 @@ def test_four_chambers_show_both_ventricles_and_two_chambers_the_left_alone(visi
 
 
 def test_the_stack_reaches_from_above_the_base_to_below_the_apex(visit):
-    study, known = visit
+    _, known = visit
     left = (known.labels[SAX][..., 0] >= Structure.MYO).any(axis=(0, 1))
     assert not left[0]
     assert not left[-1]

@@ -104,11 +104,16 @@ class Model:
     def __init__(self, of: Card, weights: Path, device: str = "cpu") -> None:
         self.card, self.device, self._weights = of, device, weights
         if not weights.exists():
-            raise RefusedInput("no-weights", f"the weights of {of.name} are not at {weights.name}; install the package again")
+            raise RefusedInput(
+                "no-weights", f"the weights of {of.name} are not at {weights.name}; install the package again"
+            )
         found = checksum(weights)
         if found != of.sha256:
-            raise RefusedInput("weights-changed", f"{weights.name} has SHA-256 {found[:12]}..., its card says {of.sha256[:12]}...; "
-                               "install the package again")
+            raise RefusedInput(
+                "weights-changed",
+                f"{weights.name} has SHA-256 {found[:12]}..., its card says {of.sha256[:12]}...; "
+                "install the package again",
+            )
 
     @property
     def name(self) -> str:
@@ -133,8 +138,8 @@ class Model:
         from cinecmr.networks.stack_unet import StackUNet, StackUNetConfig
         from cinecmr.tasks.reading import Reader, ReadingSettings
 
-        config = {k: tuple(v) if isinstance(v, list) else v for k, v in self.card.network.items()}
-        reading = {k: tuple(v) if isinstance(v, list) else v for k, v in self.card.reading.items()}
+        config: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.card.network.items()}
+        reading: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.card.reading.items()}
         network = StackUNet(StackUNetConfig(**config))
         network.load_state_dict({k: v.float() for k, v in load_file(self._weights).items()})
         return Reader(network, ReadingSettings(**reading), self.device)

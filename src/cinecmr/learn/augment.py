@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
 @dataclass(frozen=True)
 class Intensity:
     """How strongly stacks are changed.
@@ -59,7 +58,7 @@ def _shading(shape: tuple[int, ...], strength: float, rng: np.random.Generator) 
     u, v = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in shape), indexing="ij")
     a = rng.normal(0, strength, 5).astype(np.float32)
     slope: NDArray[np.float32] = np.exp(a[0] * u + a[1] * v + 0.5 * (a[2] * u * v + a[3] * u**2 + a[4] * v**2))
-    return slope / slope.mean()
+    return np.asarray(slope / slope.mean(), np.float32)
 
 
 def _soften(stack: NDArray[np.float32], width: float, sharpen: bool) -> NDArray[np.float32]:
@@ -67,8 +66,11 @@ def _soften(stack: NDArray[np.float32], width: float, sharpen: bool) -> NDArray[
     return np.asarray(2 * stack - soft if sharpen else soft, np.float32)
 
 
-def turn(images: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator,
-         ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def turn(
+    images: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """The same stack from another side: mirrored, turned by quarter turns, slices in the other order."""
     quarter, mirror, reverse = int(rng.integers(4)), rng.random() < 0.5, rng.random() < 0.5
 

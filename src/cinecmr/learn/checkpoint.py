@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def save(path: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, facts: dict[str, object]) -> None:
+def save(
+    path: Path,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    facts: dict[str, object],
+) -> None:
     """Write weights, their running average, the optimiser's moments and a few facts, whole or not at all."""
     tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.items()}
@@ -27,7 +33,9 @@ def save(path: Path, network: nn.Module, average: dict[str, Tensor], optimiser: 
     write_atomically(path, lambda target: save_file(tensors, target, metadata={"facts": json.dumps(facts)}))
 
 
-def load(path: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, object]:
+def load(
+    path: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> dict[str, object]:
     """Put a run back where `save` left it; returns the facts."""
     groups: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
     with safe_open(path, "pt") as file:

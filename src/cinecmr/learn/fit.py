@@ -37,7 +37,9 @@ def learning_rate(recipe: Recipe, update: int) -> float:
     return optimiser.rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def fit(recipe: Recipe, objective: Objective, folder: Path, progress: Callable[[dict[str, float]], None] | None = None) -> nn.Module:
+def fit(
+    recipe: Recipe, objective: Objective, folder: Path, progress: Callable[[dict[str, float]], None] | None = None
+) -> nn.Module:
     """Train, or go on training.
 
     Args:
@@ -71,7 +73,11 @@ def fit(recipe: Recipe, objective: Objective, folder: Path, progress: Callable[[
         last = done == recipe.schedule.updates
         if done % recipe.schedule.log_every == 0 or last:
             line = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
-            line |= {"update": done, "rate": learning_rate(recipe, update), "seconds": round(time.monotonic() - clock, 1)}
+            line |= {
+                "update": done,
+                "rate": learning_rate(recipe, update),
+                "seconds": round(time.monotonic() - clock, 1),
+            }
             recent = []
             checking = done % recipe.schedule.check_every == 0 or last
             if checking:
@@ -85,15 +91,21 @@ def fit(recipe: Recipe, objective: Objective, folder: Path, progress: Callable[[
     return network.eval()
 
 
-def _step(recipe: Recipe, objective: Objective, network: nn.Module, optimiser: torch.optim.Optimizer,
-          average: dict[str, Tensor], update: int) -> dict[str, float]:
+def _step(
+    recipe: Recipe,
+    objective: Objective,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    update: int,
+) -> dict[str, float]:
     rng = np.random.default_rng((recipe.seed, update))
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(recipe, update)
     network.train()
     loss = objective.loss(network, objective.batch(rng, recipe.schedule.batch))
     if not torch.isfinite(loss.total):
-        raise ValueError(f"the loss is {float(loss.total)} at update {update}; lower the learning rate")
+        raise ValueError(f"the loss is {float(loss.total.detach())} at update {update + 1}; lower the learning rate")
     optimiser.zero_grad(set_to_none=True)
     loss.total.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.optimiser.clip)
@@ -127,10 +139,11 @@ def _claim(folder: Path, recipe: Recipe) -> None:
 
 
 def _trim_log(path: Path, start: int) -> None:
-    """Drop lines after the checkpoint: the loop is about to write them again."""
+    """Drop lines after the checkpoint, which the loop is about to write again, and one that a kill cut short."""
     if path.exists():
-        lines = [line for line in path.read_text().splitlines() if json.loads(line)["update"] <= start]
-        write_text(path, "".join(line + "\n" for line in lines))
+        written = path.read_text().splitlines(keepends=True)
+        kept = [line for line in written if line.endswith("\n") and json.loads(line)["update"] <= start]
+        write_text(path, "".join(kept))
 
 
 def _append(path: Path, line: dict[str, float]) -> None:

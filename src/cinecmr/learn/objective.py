@@ -25,11 +25,11 @@ class Objective(Protocol):
         """A fresh network, its weights drawn from torch's current seed."""
         ...
 
-    def batch(self, rng: np.random.Generator, size: int) -> Any:  # noqa: ANN401 - each objective has its own batch
-        """`size` samples, drawn and augmented with `rng` alone."""
+    def batch(self, rng: np.random.Generator, size: int) -> Any:
+        """`size` samples in the objective's own form, drawn and augmented with `rng` alone."""
         ...
 
-    def loss(self, network: nn.Module, batch: Any) -> Loss:  # noqa: ANN401
+    def loss(self, network: nn.Module, batch: Any) -> Loss:
         """Loss of one batch."""
         ...
 

@@ -34,7 +34,8 @@ class Schedule:
 
     Attributes:
         updates: optimiser steps. batch: samples of one step.
-        log_every, check_every: updates between log lines and between validations; a checkpoint is written at both.
+        log_every: updates between log lines; every fifth line leaves a checkpoint.
+        check_every: updates between validations, a multiple of `log_every`; each leaves a checkpoint.
     """
 
     updates: int = 6000
@@ -45,6 +46,10 @@ class Schedule:
     def __post_init__(self) -> None:
         if min(self.updates, self.batch, self.log_every, self.check_every) < 1:
             raise ValueError(f"updates, batch, log_every and check_every must be 1 or more, got {self}")
+        if self.check_every % self.log_every:
+            raise ValueError(
+                f"check_every must be a multiple of log_every, got {self.check_every} and {self.log_every}"
+            )
 
 
 @dataclass(frozen=True)

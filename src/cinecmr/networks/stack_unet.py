@@ -7,6 +7,7 @@ the coarse levels a slice needs its neighbours to know whether it lies above the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class NeighbourMix(nn.Module):
 
     def forward(self, features: Tensor, slices: int) -> Tensor:
         """(batch * slices, channels, x, y) in and out."""
-        stack = features.unflatten(0, (-1, slices))
+        stack = features.reshape(-1, slices, *features.shape[1:])
         nothing = torch.zeros_like(stack[:, :1])
         before = torch.cat([nothing, stack[:, :-1]], 1).flatten(0, 1)
         after = torch.cat([stack[:, 1:], nothing], 1).flatten(0, 1)
@@ -73,7 +74,7 @@ class StackUNet(nn.Module):
             _block(a, b) for a, b in zip((self.config.channels_in, *widths), widths, strict=False)
         )
         self.mix = nn.ModuleDict({str(i): NeighbourMix(widths[i]) for i in range(self.config.mixing_from, len(widths))})
-        self.up = nn.ModuleList(_block(a + b, a) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.up = nn.ModuleList(_block(a + b, a) for a, b in pairwise(widths))
         self.head = nn.Conv2d(widths[0], self.config.classes, 1)
 
     @property
@@ -108,4 +109,4 @@ class StackUNet(nn.Module):
             larger = nn.functional.interpolate(features, scale_factor=2, mode="nearest")
             features = self.up[level](torch.cat([skipped[level], larger], 1))
         scores: Tensor = self.head(features)
-        return scores.unflatten(0, (-1, slices)).transpose(1, 2)
+        return scores.reshape(-1, slices, *scores.shape[1:]).transpose(1, 2)

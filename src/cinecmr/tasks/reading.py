@@ -77,8 +77,10 @@ class Window:
         u, v = torch.meshgrid(coords[0], coords[1], indexing="ij")
         grid = torch.stack([v, u], -1)[None]
         classes, slices = shares.shape[:2]
-        moved = functional.grid_sample(shares.flatten(0, 1)[None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-        moved = moved[0].unflatten(0, (classes, slices))
+        moved: Tensor = functional.grid_sample(
+            shares.flatten(0, 1)[None], grid, mode="bilinear", padding_mode="zeros", align_corners=True
+        )
+        moved = moved[0].reshape(classes, slices, *shape)
         moved[0] += 1 - moved.sum(0)
         return moved
 
@@ -95,8 +97,11 @@ def _blurred(frame: Tensor, sigma: float) -> Tensor:
     reach = max(1, int(2 * sigma + 0.5))
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum()).to(frame.dtype)
-    rows = functional.conv2d(functional.pad(frame[:, None], (0, 0, reach, reach), mode="replicate"), kernel[None, None, :, None])
-    return functional.conv2d(functional.pad(rows, (reach, reach, 0, 0), mode="replicate"), kernel[None, None, None, :])[:, 0]
+    rows = functional.conv2d(
+        functional.pad(frame[:, None], (0, 0, reach, reach), mode="replicate"), kernel[None, None, :, None]
+    )
+    both = functional.conv2d(functional.pad(rows, (reach, reach, 0, 0), mode="replicate"), kernel[None, None, None, :])
+    return both[:, 0]
 
 
 class Reader:
@@ -163,7 +168,9 @@ class Reader:
         middle = (shape - 1) / 2
         return Window((middle[0], middle[1]), (step[0], step[1]), (pixels[0], pixels[1]))
 
-    def _find(self, image: Image, seen: list[int], frames: NDArray[np.intp], window: Window) -> tuple[tuple[float, float], float]:
+    def _find(
+        self, image: Image, seen: list[int], frames: NDArray[np.intp], window: Window
+    ) -> tuple[tuple[float, float], float]:
         """Centre of the heart in image pixels, and its largest diameter over the slices, mm (0: nothing found)."""
         middle = seen[len(seen) // 6 : max(len(seen) - len(seen) // 6, 1)] or seen
         total = torch.zeros(window.pixels)
@@ -181,14 +188,17 @@ class Reader:
         total = total * (bulk > 0.25 * bulk.max())
         u, v = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in window.pixels), indexing="ij")
         at = [float((total * w).sum() / total.sum()) for w in (u, v)]
-        centre = tuple(c + s * (a - (n - 1) / 2) for c, s, a, n in zip(window.centre, window.step, at, window.pixels, strict=True))
+        centre = tuple(
+            c + s * (a - (n - 1) / 2) for c, s, a, n in zip(window.centre, window.step, at, window.pixels, strict=True)
+        )
         diameter = 2 * np.sqrt(largest / np.pi) * window.step[0] * image.spacing[0]
         return (centre[0], centre[1]), float(diameter)
 
     def _scores(self, stack: Tensor) -> Tensor:
         """(slices, x, y) intensities -> (classes, slices, x, y) shares."""
         eaten = torch.from_numpy(standardised(_percentile_scaled(stack.numpy())))[None, None].to(self.device)
-        return self.network(eaten)[0].softmax(0).float().cpu()
+        scores: Tensor = self.network(eaten)[0]
+        return scores.softmax(0).float().cpu()
 
     def _shares(self, image: Image, seen: list[int], t: int, window: Window) -> Tensor:
         """Shares averaged over turned and mirrored copies, (classes, slices, *pixels)."""
@@ -219,4 +229,5 @@ class Reader:
 def _percentile_scaled(stack: NDArray[np.float32]) -> NDArray[np.float32]:
     """As training stacks are kept: between the 0.5th and 99.5th percentile."""
     low, high = np.percentile(stack, (0.5, 99.5))
-    return np.clip((stack - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
+    scaled = np.clip((stack - low) / max(float(high - low), 1e-6), 0, 1)
+    return np.asarray(scaled, np.float32)

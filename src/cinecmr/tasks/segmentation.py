@@ -45,7 +45,7 @@ class SegmentationSettings:
 def standardised(stack: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean 0 and standard deviation 1 over a whole stack, as the network eats it."""
     stack = np.asarray(stack, np.float32)
-    return (stack - stack.mean()) / max(float(stack.std()), 1e-6)
+    return np.asarray((stack - stack.mean()) / max(float(stack.std()), 1e-6), np.float32)
 
 
 @dataclass
@@ -65,7 +65,9 @@ class StackSegmentation:
         if self.images.shape != self.labels.shape:
             raise ValueError(f"images and labels must have one shape, got {self.images.shape} and {self.labels.shape}")
         if len(self.images) <= self.settings.held_out:
-            raise ValueError(f"{len(self.images)} stacks leave none to learn from beside {self.settings.held_out} held out")
+            raise ValueError(
+                f"{len(self.images)} stacks leave none to learn from beside {self.settings.held_out} held out"
+            )
 
     def network(self) -> nn.Module:
         """A fresh U-Net."""
@@ -82,7 +84,9 @@ class StackSegmentation:
         number = int(rng.integers(len(self.images) - self.settings.held_out))
         start = int(rng.integers(self.images.shape[1] - count + 1))
         window = slice(start, start + count)
-        image, labels = turn(self.images[number, window].astype(np.float32) / 255, self.labels[number, window], rng)
+        image, labels = turn(
+            self.images[number, window].astype(np.float32) / np.float32(255), self.labels[number, window], rng
+        )
         return standardised(self.settings.intensity(image, rng)), labels
 
     def loss(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> Loss:
@@ -94,7 +98,9 @@ class StackSegmentation:
     def check(self, network: nn.Module) -> dict[str, float]:
         """Dice of RV, MYO and LV over the held-out stacks."""
         found, truth = [], []
-        for image, labels in zip(self.images[-self.settings.held_out :], self.labels[-self.settings.held_out :], strict=True):
+        for image, labels in zip(
+            self.images[-self.settings.held_out :], self.labels[-self.settings.held_out :], strict=True
+        ):
             stack = standardised(image.astype(np.float32) / 255)
             found.append(network(torch.from_numpy(stack)[None, None])[0].argmax(0))
             truth.append(torch.from_numpy(labels))
