@@ -39,7 +39,7 @@ class Shipped:
 
     pool: PoolRecipe = field(default_factory=PoolRecipe)
     optimiser: Optimiser = field(default_factory=Optimiser)
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: Schedule = Schedule(updates=5500)
     seed: int = 0
 
 
