@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from cinecmr.tasks.segmentation import SegmentationSettings
+
 NAME = "sax-unet"
 
 
@@ -35,12 +37,14 @@ class Shipped:
 
     Attributes:
         pool: synthetic stacks. optimiser, schedule, seed: of the training.
+        settings: of the task and its network; the defaults of `tasks.segmentation` when None.
     """
 
     pool: PoolRecipe = field(default_factory=PoolRecipe)
     optimiser: Optimiser = field(default_factory=Optimiser)
-    schedule: Schedule = Schedule(updates=5500)
+    schedule: Schedule = field(default_factory=lambda: Schedule(updates=5500))
     seed: int = 0
+    settings: SegmentationSettings | None = None
 
 
 def train(folder: Path, shipped: Shipped, workers: int = 2, say: Callable[[str], None] = print) -> Path:
@@ -63,7 +67,7 @@ def train(folder: Path, shipped: Shipped, workers: int = 2, say: Callable[[str],
         folder / "pool", shipped.pool, workers, lambda done, of: say(f"synthetic stacks: shard {done} of {of}")
     )
     images, labels = read_pool(shards)
-    settings = SegmentationSettings()
+    settings = shipped.settings or SegmentationSettings()
     recipe = Recipe(
         settings.as_json() | {"pool": asdict(shipped.pool)}, shipped.optimiser, shipped.schedule, shipped.seed
     )
