@@ -54,8 +54,8 @@ def test_the_normal_stands_on_the_plane_and_ignores_slice_order(seed):
 def test_lines_have_no_direction(degrees):
     turned = np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees)), 0])
     found = angle_between(np.array([5.0, 0, 0]), turned)
-    assert found == pytest.approx(min(degrees, 180 - degrees), abs=1e-5)
-    assert found == pytest.approx(angle_between(-turned, np.array([1.0, 0, 0])), abs=1e-9)
+    assert found == pytest.approx(min(degrees, 180 - degrees), abs=1e-4)
+    assert found == pytest.approx(angle_between(-turned, np.array([1.0, 0, 0])), abs=1e-4)
 
 
 @settings(deadline=None, max_examples=30)
