@@ -92,7 +92,7 @@ def choose(path: Path, *, sax: str | None = None, rr_ms: float | None = None) ->
     refusal: RefusedInput | None = None
     timing: dict[View, Timing] = {}
     if stack is not None:
-        refusal = _missing_neighbours(stack)
+        refusal = _missing_neighbours(stack) or _uneven(stack)
         try:
             timing[View.SAX] = order(stack.runs, rr_ms)
         except RefusedInput as error:
@@ -202,6 +202,17 @@ def _missing_neighbours(stack: views.Stack) -> RefusedInput | None:
         "missing-slices",
         f"short-axis slices {gap[0] + 1} to {gap[1] + 1} of {stack.grid.slices} (base to apex) are missing side by "
         "side: volumes cannot bridge them; find the missing files or name a whole stack with --sax SERIES",
+    )
+
+
+def _uneven(stack: views.Stack) -> RefusedInput | None:
+    between = sum(reason == views.BETWEEN for _, reason in stack.left_out)
+    if between <= max(1, len(stack.runs) / 4):
+        return None
+    return RefusedInput(
+        "uneven-slices",
+        f"{between} short-axis planes lie between the {len(stack.runs)} that are evenly spaced: two stacks may be "
+        "mixed; name the series of one with --sax",
     )
 
 

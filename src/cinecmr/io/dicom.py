@@ -16,7 +16,7 @@ from cinecmr.io.inspection import Inspection, Row
 from cinecmr.io.planes import Lattice, heights
 from cinecmr.io.stack import build, common_beat, spacing_flags, timing_flags
 from cinecmr.io.subject import subject_name
-from cinecmr.io.views import CUTS, is_named
+from cinecmr.io.views import BETWEEN, CUTS, is_named
 from cinecmr.study import Facts, Flag, Image, Severity, Study
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _flags(choice: Choice) -> list[Flag]:
         return flags
     flags += spacing_flags(stack.runs, stack.grid, heights(stack.runs, stack.normal))
     flags += timing_flags(choice.timing[View.SAX])
-    between = sum("lies between" in reason for _, reason in stack.left_out)
+    between = sum(reason == BETWEEN for _, reason in stack.left_out)
     if between:
         message = f"{between} short-axis planes lie between the evenly spaced slices and are not used"
         flags.append(Flag("slice-off-lattice", Severity.FLAG, message))

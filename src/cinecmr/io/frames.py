@@ -103,7 +103,7 @@ def _by(key: str, run: Run, rr_ms: float | None) -> Ordered | str:
         return "has ties"
     if key == "NominalPercentageOfCardiacPhase":
         return Ordered(tuple(headers), values / 100, rr, shared=True) if np.ptp(values) <= 100 else "exceeds 100 %"
-    if key in CLOCK_TAGS and rr and SPAN[0] < np.ptp(values) * 1000 / rr < SPAN[1]:
+    if key == "AcquisitionTime" and rr and 0.6 < np.ptp(values) * 1000 / rr < SPAN[1]:  # true times; others only sort
         return Ordered(tuple(headers), (values - values[0]) * 1000 / rr, rr, shared=True)
     if key in CLOCK_TAGS and np.ptp(values) > 10:
         return "spans many beats"

@@ -101,7 +101,8 @@ def _open(path: Path) -> tuple[Any, Any]:
     """The file, its pixels not yet read, and its header as stored: nibabel mends a zero spacing to 1 without a word."""
     nib = _nibabel()
     try:
-        file = nib.load(path)
+        with nib.imageglobals.LoggingOutputSuppressor():  # what it would mend and say is ours to refuse and to say
+            file = nib.load(path)
         with nib.openers.ImageOpener(path) as handle:
             raw = type(file.header).from_fileobj(handle, check=False)
     except (OSError, EOFError, ValueError, zlib.error, nib.filebasedimages.ImageFileError,

@@ -32,6 +32,7 @@ USUAL_DEG, UNUSUAL_DEG = (
     50.0,
 )  # a short axis within the first is usual; beyond the second lie body planes and RVOT
 BODY_PLANE_DEG = 15.0
+BETWEEN = "lies between two slices of the stack"
 MIN_SLICES = 3  # two parallel planes are a repeated long axis as often as a short axis
 
 # Where each plane cuts the wall seen from the apex: degrees from the lateral wall towards the anterior wall, of 180.
@@ -101,16 +102,13 @@ def _stack(runs: Sequence[Run]) -> Stack:
     """Parallel planes as one stack: repeats resolved, planes between two slices left out."""
     normal = mean_normal(runs)
     normal = normal if normal @ APEX > 0 else -normal
-    by_series: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_series[run.first.series].append(run)
     # A stack that was repeated a little beside the first is worth more alone than threaded into the other.
-    ways = [list(runs), *(own for own in by_series.values() if len(own) >= MIN_SLICES and len(own) < len(runs))]
+    ways = [list(runs), *_acquired_together(runs, normal)]
     tried = [_resolve(way, normal) for way in ways]
     kept, grid, left = max(tried, key=lambda one: _even(one[1]))
     told = dict.fromkeys(id(run) for run in kept) | dict.fromkeys(id(run) for run, _ in left)
     beside = [(run, "part of a repeated stack") for run in runs if id(run) not in told]
-    between = [(run, "lies between two slices of the stack") for run, k in zip(kept, grid.index, strict=True) if k < 0]
+    between = [(run, BETWEEN) for run, k in zip(kept, grid.index, strict=True) if k < 0]
     on = sorted((k, number) for number, k in enumerate(grid.index) if k >= 0)
     index = tuple(k for k, _ in on)
     return Stack(
@@ -119,6 +117,25 @@ def _stack(runs: Sequence[Run]) -> Stack:
         normal,
         (*left, *beside, *between),
     )
+
+
+def _acquired_together(runs: Sequence[Run], normal: NDArray[np.float64]) -> list[list[Run]]:
+    """Parts of parallel planes that may be a stack of their own: one series, or one walk along the normal in time."""
+    by_series: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_series[run.first.series].append(run)
+    walks: list[list[Run]] = []
+    last = 0.0
+    for run in sorted(runs, key=lambda run: (run.acquired, run.first.series_number or 0)):
+        height = float(run.centre @ normal)
+        direction = (
+            0.0 if not walks or len(walks[-1]) < 2 else float((walks[-1][1].centre - walks[-1][0].centre) @ normal)
+        )
+        if not walks or (height - last) * direction < 0:
+            walks.append([])
+        walks[-1].append(run)
+        last = height
+    return [part for part in (*by_series.values(), *walks) if MIN_SLICES <= len(part) < len(runs)]
 
 
 def _even(grid: Lattice) -> float:
@@ -220,7 +237,7 @@ def _why_not(
     if not near:
         return "along the long axis, but none of the 2-, 3- and 4-chamber planes"
     view = min(near, key=lambda pair: pair[0])[1]
-    return f"{view.value} by its place, but series {chosen[view].first.series_number} lies better"
+    return f"{view.title} by its place, but series {chosen[view].first.series_number} lies better"
 
 
 def cut_deg(run: Run, normal: NDArray[np.float64]) -> float:

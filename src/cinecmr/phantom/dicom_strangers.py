@@ -75,7 +75,7 @@ def duplicates(files: list[Frame], rng: np.random.Generator) -> list[Frame]:
 def conflicting_files(files: list[Frame], rng: np.random.Generator) -> list[Frame]:  # noqa: ARG001
     """One identifier, two pictures."""
     ds = deepcopy(files[3].ds)
-    put_pixels(ds, get_pixels(ds)[::-1], bits=ds.BitsStored, signed=bool(ds.PixelRepresentation))
+    put_pixels(ds, get_pixels(ds) // 2, bits=ds.BitsStored, signed=bool(ds.PixelRepresentation))
     return [*files, Frame(ds, None, -1, -1, "other/3")]
 
 
