@@ -5,23 +5,20 @@ The truth comes from the heart's geometry, not from voxels; choose seeds that no
 
 from __future__ import annotations
 
-import json
-import math
-import platform
-import subprocess
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cinecmr.errors import RefusedInput
 from cinecmr.evaluate.agreement import Agreement, agreement
+from cinecmr.experiments import provenance
 from cinecmr.io.files import write_text
 from cinecmr.phantom.cohort import MEASURED, Cohort, read_truth, subject_name
 from cinecmr.phantom.cohort import write as write_cohort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from cinecmr.analyze.pipeline import Segmenter
 
@@ -83,14 +80,9 @@ def run(
         rows.append(measure(out / "studies" / subject_name(seed + number), model))
         yield _line(rows[-1])
     results = compare(rows)
-    about = {
-        "model": model.source,
-        "seed": str(seed),
-        "subjects": str(subjects),
-        "commit": commit(),
-        "device": f"{device}, {platform.machine()}, {platform.system()}",
-        "seconds": f"{time.perf_counter() - started:.0f}",
-    }
+    about = provenance.about(
+        started, "torch", "pydicom", device_name=device, model=model.source, seed=seed, subjects=subjects
+    )
     write_text(out / "evaluation.json", _json(about, results, rows))
     write_text(out / "evaluation.md", _markdown(about, results))
     yield ""
@@ -133,17 +125,6 @@ def compare(rows: list[Row]) -> dict[str, Agreement]:
     }
 
 
-def commit() -> str:
-    """The commit of the checkout this package runs from, "+" where files differ from it; "not a checkout" else."""
-    here = Path(__file__).parent
-    asked = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-    try:
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
-        return "not a checkout"
-    return told.stdout.strip() if told.returncode == 0 else "not a checkout"
-
-
 def _heading() -> str:
     return f"{'subject':<14}{'disease':<13}" + "".join(
         f"{name:>15}" for name in ("LVEDV", "LVESV", "LVEF", "RVEF", "LVM")
@@ -166,24 +147,14 @@ def _json(about: dict[str, str], results: dict[str, Agreement], rows: list[Row])
         "agreement": {name: asdict(result) for name, result in results.items()},
         "studies": [asdict(row) for row in rows],
     }
-    return json.dumps(_without_nan(whole), indent=2, allow_nan=False) + "\n"
-
-
-def _without_nan(value: Any) -> Any:
-    """NaN is no JSON: unknown is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return provenance.as_json(whole)
 
 
 def _markdown(about: dict[str, str], results: dict[str, Agreement]) -> str:
     lines = [
         "# Synthetic studies: measured against true",
         "",
-        *(f"- {key}: {value}" for key, value in about.items()),
-        "",
+        *provenance.as_lines(about),
         "| | mean absolute error | of the true value | bias | limits of agreement | worst | n | withheld |",
         "|---|---|---|---|---|---|---|---|",
     ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cinecmr.analyze.models import Card, Score, checksum
 from cinecmr.anatomy import Structure
 from cinecmr.datasets.synthetic import PoolRecipe, make_pool, read_pool
-from cinecmr.experiments.phantom_studies import commit
+from cinecmr.experiments.provenance import commit
 from cinecmr.io.files import write_atomically, write_text
 from cinecmr.learn.recipe import Optimiser, Recipe, Schedule
 
