@@ -103,8 +103,9 @@ def analyze(
     from cinecmr.analyze import pipeline, report, run
 
     started, making = time.perf_counter(), _progress("making a heart")
+    said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)  # what cannot be is refused first
     read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
-    read = run.with_facts(read, height_cm=height, weight_kg=weight, sex=sex, age_y=age)
+    read = run.with_facts(read, said)
     segmenter = run.segmenter(models, device, labels)
     found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=_progress("finding the heart"))
     options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age}

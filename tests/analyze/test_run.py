@@ -17,17 +17,25 @@ from cinecmr.study import Facts, Flag, Severity
 
 
 def test_what_the_user_says_wins_over_the_header_in_metres_and_kilograms(tiny_heart):
-    study = run.with_facts(tiny_heart.study, height_cm=172, weight_kg=70, sex=Sex.FEMALE, age_y=61)
+    study = run.with_facts(tiny_heart.study, run.facts_given(height_cm=172, weight_kg=70, sex=Sex.FEMALE, age_y=61))
     assert study.facts == replace(tiny_heart.study.facts, height_m=1.72, weight_kg=70, sex=Sex.FEMALE, age_y=61)
-    assert run.with_facts(tiny_heart.study).facts == tiny_heart.study.facts
+    assert run.with_facts(tiny_heart.study, run.facts_given()).facts == tiny_heart.study.facts
 
 
 def test_a_flag_the_user_has_answered_is_gone_and_half_an_answer_keeps_it(tiny_heart):
     said = (Flag("no-indexing", Severity.FLAG, "no height, no weight"), Flag("slice-gap", Severity.FLAG, "17.7 mm"))
     study = replace(tiny_heart.study, facts=Facts(), flags=said)
-    assert [flag.code for flag in run.with_facts(study, height_cm=172).flags] == ["no-indexing", "slice-gap"]
-    assert [flag.code for flag in run.with_facts(study, height_cm=172, weight_kg=70).flags] == ["slice-gap"]
-    assert [flag.code for flag in run.with_facts(study, sex=Sex.MALE).flags] == ["no-indexing", "slice-gap"]
+    assert [flag.code for flag in run.with_facts(study, run.facts_given(height_cm=172)).flags] == [
+        "no-indexing",
+        "slice-gap",
+    ]
+    assert [flag.code for flag in run.with_facts(study, run.facts_given(height_cm=172, weight_kg=70)).flags] == [
+        "slice-gap"
+    ]
+    assert [flag.code for flag in run.with_facts(study, run.facts_given(sex=Sex.MALE)).flags] == [
+        "no-indexing",
+        "slice-gap",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -38,9 +46,9 @@ def test_a_flag_the_user_has_answered_is_gone_and_half_an_answer_keeps_it(tiny_h
         ({"age_y": -1.0}, "age -1 years"),
     ],
 )
-def test_a_body_no_person_has_is_refused(tiny_heart, said, message):
+def test_a_body_no_person_has_is_refused(said, message):
     with pytest.raises(RefusedInput, match=message):
-        run.with_facts(tiny_heart.study, **said)
+        run.facts_given(**said)
 
 
 def test_a_path_that_does_not_exist_is_refused():
@@ -73,7 +81,7 @@ def test_a_label_file_that_does_not_exist_is_refused():
 
 
 def test_the_terminal_shows_the_numbers_their_convention_and_the_gravest_flag_first(tiny_heart, tiny_model):
-    study = run.with_facts(tiny_heart.study, sex=Sex.FEMALE, age_y=60)
+    study = run.with_facts(tiny_heart.study, run.facts_given(sex=Sex.FEMALE, age_y=60))
     found = analyze(study, tiny_model)
     flags = (Flag("a-note", Severity.NOTE, "fine"), Flag("a-refusal", Severity.REFUSE, "withheld"))
     text = lines(study, replace(found, flags=flags))

@@ -52,6 +52,12 @@ def test_a_basal_slice_that_counts_in_one_frame_only_is_no_outlier():
     assert flags == ()
 
 
+def test_with_few_frames_the_kick_of_the_atrium_is_no_outlier():
+    curve = np.array([101.9, 77.5, 56.8, 45.8, 45.8, 75.3, 75.9, 83.4])  # the RV of a synthetic heart, 8 frames
+    assert ed_and_es(curve) == (0, 3)
+    assert not spikes(curve).any()
+
+
 def test_frames_nobody_looked_at_are_not_chosen():
     curve = beat()
     curve[[0, 9]] = np.nan

@@ -72,15 +72,14 @@ def existing(study: str) -> Path:
     return path
 
 
-def with_facts(
-    study: Study,
+def facts_given(
     *,
     height_cm: float | None = None,
     weight_kg: float | None = None,
     sex: Sex | None = None,
     age_y: float | None = None,
-) -> Study:
-    """The study with what the user says of the person; it wins over the header.
+) -> dict[str, Any]:
+    """What the user says of the person, under the names of `Facts`; what was not said is absent.
 
     Raises:
         RefusedInput: a height, weight or age no person has.
@@ -94,8 +93,16 @@ def with_facts(
         said["age_y"] = body.check_fact("age", age_y, body.AGE_Y, "years")
     if sex is not None:
         said["sex"] = sex
-    if not said:
-        return study
+    return said
+
+
+def with_facts(study: Study, said: Mapping[str, Any]) -> Study:
+    """The study with what the user says of the person; it wins over the header and answers flags that asked for it.
+
+    Args:
+        study: as read.
+        said: see `facts_given`.
+    """
     facts = replace(study.facts, **said)
     flags = tuple(flag for flag in study.flags if not _answered(flag.code, facts, said))
     return replace(study, facts=facts, flags=flags)

@@ -5,7 +5,9 @@ NIfTI is already RAS and mm; what needs care is which of its two affines to beli
 
 from __future__ import annotations
 
+import logging
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from cinecmr.io.files import write_atomically
 from cinecmr.study import Flag, Image, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -101,7 +103,7 @@ def _open(path: Path) -> tuple[Any, Any]:
     """The file, its pixels not yet read, and its header as stored: nibabel mends a zero spacing to 1 without a word."""
     nib = _nibabel()
     try:
-        with nib.imageglobals.LoggingOutputSuppressor():  # what it would mend and say is ours to refuse and to say
+        with _quiet(nib.imageglobals.logger):  # what it would mend and say is ours to refuse and to say
             file = nib.load(path)
         with nib.openers.ImageOpener(path) as handle:
             raw = type(file.header).from_fileobj(handle, check=False)
@@ -116,6 +118,17 @@ def _nibabel() -> Any:
     import nibabel
 
     return nibabel
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Keep a logger silent for a while."""
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _unreadable(path: Path, error: Exception) -> RefusedInput:

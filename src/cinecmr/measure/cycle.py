@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_FRAMES = 8  # fewer frames cannot show where the cavity is largest and smallest: no function is measured from them
-SPIKE_SHARE = 0.25  # of the curve's range; one frame of 10 a cycle moves less than this beyond both neighbours
+SPIKE_FRAMES = 15  # with fewer, one frame may truly stand alone: the filling by the atrium, the end of systole
+SPIKE_SHARE = 0.25  # of the curve's range; a frame of 15 a cycle moves less than this beyond both neighbours
 SPIKE_OF_LARGEST = 0.2  # of the largest volume; a basal slice that counts in one frame only adds less than this
 COVERED_SHARE = 0.9  # of the R-R interval; prospective gating typically loses the last 10 to 15 %
 CLOSING_SHARE = 0.25  # of the curve's range by which the last frame may differ from the first
@@ -36,15 +37,15 @@ def spikes(curve: NDArray[np.float64]) -> NDArray[np.bool_]:
     Returns:
         (t,) True where the volume lies beyond both neighbours, on the same side, by more than a quarter of the
         range and a fifth of the largest value of the curve without such frames. The cycle is taken as closed, so the
-        first frame follows the last. Curves of fewer than `MIN_FRAMES` frames have none: there a peak of one frame is
-        the heart itself.
+        first frame follows the last. Curves of fewer than `SPIKE_FRAMES` frames have none: there a peak of one frame
+        may be the heart itself.
 
-    >>> spikes(np.array([100.0, 99, 80, 60, 50, 51, 5, 70, 90, 98])).nonzero()[0]
-    array([6])
+    >>> spikes(np.array([99.0, 98, 95, 88, 80, 70, 60, 55, 50, 51, 5, 60, 70, 80, 90, 98])).nonzero()[0]
+    array([10])
     """
     none = np.zeros(curve.shape, bool)
     seen = np.flatnonzero(np.isfinite(curve))
-    if len(seen) < MIN_FRAMES:
+    if len(seen) < SPIKE_FRAMES:
         return none
     values = curve[seen]
     before, after = values - np.roll(values, 1), values - np.roll(values, -1)
