@@ -93,6 +93,16 @@ def test_two_frames_named_by_the_user_give_an_ejection_fraction(tiny_heart, tiny
     assert found.measurements["LVEF"].value == pytest.approx(100 * (1 - pool[1] / pool[0]))
 
 
+def test_a_pair_of_stills_named_ed_and_es_gives_an_ejection_fraction(tiny_heart, tiny_model):
+    pair = with_image(tiny_heart, data=tiny_heart.image.data[..., [0, 4]], times=np.array([0.0, 0.3]))
+    pair = replace(pair, flags=(Flag("two-frames", Severity.FLAG, "a_ED and a_ES are read as two frames"),))
+    tiny_model.labels = tiny_heart.labels[..., [0, 4]]
+    found = analyze(pair, tiny_model)
+    assert (found.cycle["LV_ED"], found.cycle["RV_ES"]) == (0, 1)
+    assert "LVEF" in found.measurements
+    assert any("given by the names of the files" in flag.message for flag in found.flags)
+
+
 def test_flags_of_reading_come_first_and_are_not_said_again(tiny_heart, tiny_model):
     said = Flag("no-indexing", Severity.FLAG, "no height in the header")
     study = replace(tiny_heart.study, facts=replace(tiny_heart.study.facts, height_m=None), flags=(said,))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cinecmr.measure.volumes import Chamber
     from cinecmr.study import Image, Study
 
+PAIR = "two-frames"  # flag of reading: an ED and an ES still, in this order
 SAX_CINE = (View.SAX, Contrast.CINE)
 
 
@@ -77,7 +78,10 @@ def find_cycle(study: Study, found: Findings, context: Context) -> Findings:
     image, labels = study[View.SAX], found.labels[SAX_CINE]
     curves = {name: volume_curve(labels, structure, image.affine) for name, structure in CAVITIES.items()}
     there = {name: curve for name, curve in curves.items() if np.nanmax(curve, initial=0.0) > 0}
-    cycle, flags = cycle_of(there, image.times, image.rr_ms, ed=context.ed, es=context.es)
+    ed, es, who = context.ed, context.es, "the user"
+    if ed is None and es is None and any(flag.code == PAIR for flag in study.flags):
+        ed, es, who = 0, 1, "the names of the files"
+    cycle, flags = cycle_of(there, image.times, image.rr_ms, ed=ed, es=es, given_by=who)
     lost = tuple(
         Flag("not-found", Severity.REFUSE, f"no {name} blood pool was found in any slice: nothing of it is measured")
         for name in curves.keys() - there.keys()

@@ -81,6 +81,7 @@ def find_cycle(
     *,
     ed: int | None = None,
     es: int | None = None,
+    given_by: str = "the user",
 ) -> tuple[dict[str, int], tuple[Flag, ...]]:
     """ED and ES of each ventricle apart: ED where its blood pool is largest over all slices, ES where smallest.
 
@@ -90,6 +91,7 @@ def find_cycle(
         rr_ms: length of the cardiac cycle, ms, where known.
         ed: the user's own end-diastolic frame, for both ventricles, counted from 0.
         es: the user's own end-systolic frame.
+        given_by: who named those frames, in words.
 
     Returns:
         Frames under "LV_ED", "LV_ES", "RV_ED", "RV_ES", and what the reader must know of them. With fewer than
@@ -115,7 +117,7 @@ def find_cycle(
     elif (short := _diastole_flag(times, rr_ms)) is not None:
         flags.append(short)
     if ed is not None or es is not None:
-        flags.append(Flag("frames-given", Severity.NOTE, _given_message(ed, es)))
+        flags.append(Flag("frames-given", Severity.NOTE, _given_message(ed, es, given_by)))
     return cycle, tuple(flags)
 
 
@@ -133,9 +135,9 @@ def _check_overrides(ed: int | None, es: int | None, frames: int) -> None:
         )
 
 
-def _given_message(ed: int | None, es: int | None) -> str:
+def _given_message(ed: int | None, es: int | None, given_by: str) -> str:
     given = " and ".join(f"{name} (frame {frame})" for name, frame in (("ED", ed), ("ES", es)) if frame is not None)
-    return f"{given} given by the user for both ventricles, not found from the volume curve"
+    return f"{given} given by {given_by} for both ventricles, not found from the volume curve"
 
 
 def _curve_flags(name: str, curve: NDArray[np.float64], cycle: Mapping[str, int], *, chosen: bool) -> list[Flag]:
