@@ -40,7 +40,7 @@ def test_a_single_missing_slice_is_bridged_and_flagged(tiny_heart):
     labels = tiny_heart.labels.copy()
     labels[:, :, 4] = Structure.UNSEEN
     flags = checks.slice_flags("LV", labels, 0, 10.0, 8.0)
-    assert severities(flags) == {"missing-slice-bridged": Severity.FLAG}
+    assert severities(flags) == {"missing-slice": Severity.FLAG}
     assert "slice 4 of the LV" in flags[0].message
 
 

@@ -58,7 +58,7 @@ def slice_flags(
         thickness_mm: of the excited slab, where known.
 
     Returns:
-        Refusals and flags: `too-few-slices`, `missing-neighbours`, `missing-slice-bridged`,
+        Refusals and flags: `too-few-slices`, `missing-neighbours`, `missing-slice`,
         `stack-does-not-cover-heart`.
     """
     there = extent(areas(labels, CAVITIES[name]), frame)
@@ -86,7 +86,7 @@ def slice_flags(
         where = ", ".join(str(z) for z in gaps)
         flags.append(
             Flag(
-                "missing-slice-bridged",
+                "missing-slice",
                 Severity.FLAG,
                 f"slice {where} of the {name} is missing; its area was taken as the mean of its neighbours",
             )
