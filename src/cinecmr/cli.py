@@ -214,6 +214,23 @@ def evaluate_phantom(
         print(line)
 
 
+@evaluate_app.command("shapes")
+def evaluate_shapes(
+    real: Annotated[Path, typer.Argument(metavar="REAL", help="label maps, SUBJECT/SUBJECT_ED_gt.nii.gz and _ES_")],
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1, help="synthetic hearts, in the mix of diseases of REAL")] = 60,
+    seed: Annotated[int, typer.Option(help="of the first synthetic heart")] = 5000,
+) -> None:
+    """Put the shapes of synthetic hearts beside real ones.
+
+    By phase and disease group: medians, and how many interquartile ranges lie between them.
+    """
+    from cinecmr.experiments import phantom_shapes
+
+    for line in phantom_shapes.run(real, out, subjects, seed, _progress("making hearts")):
+        print(line)
+
+
 @app.command()
 def finetune(
     name: Annotated[str, typer.Argument(metavar="MODEL", help="sax-unet: the shipped short-axis model")],
