@@ -135,6 +135,12 @@ def test_d11_of_a_slice_acquired_twice_the_later_is_used(scanned, short_ball, tm
     assert reasons == ["repeat of the slice of series 504: the later one is used"]
 
 
+def test_d11_two_breath_holds_in_one_series_are_not_read_as_one_long_beat(scanned, short_ball):
+    found = scanned("repeated-within-series", vendor="ge")  # one series holds the whole stack, too
+    np.testing.assert_allclose(found[View.SAX].data, short_ball.image.data, atol=1e-3)
+    assert "repeated-slices" in codes(found)
+
+
 def test_d12_of_a_stack_acquired_twice_one_whole_stack_is_used(scanned, short_ball):
     found = scanned("repeated-stack")  # the second is brighter by a tenth
     np.testing.assert_array_equal(found[View.SAX].data, short_ball.image.data.astype(int) * 11 // 10)

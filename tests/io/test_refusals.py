@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from cinecmr import io
@@ -97,3 +98,17 @@ def test_the_input_hash_follows_the_pixels_and_not_the_file_names(tmp_path, shor
     plain = digest("plain")
     assert digest("renamed", "bare-names") == plain
     assert digest("darker", "repeated-slice") != plain
+
+
+def test_damaged_headers_are_left_out_or_refused_and_never_crash(tmp_path, short_ball):
+    write_dicom(short_ball.study, tmp_path / "study", faults=["single-frame"])
+    (file,) = (tmp_path / "study").rglob("*.dcm")
+    whole, rng = file.read_bytes(), np.random.default_rng(4)
+    told = set()
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in rng.integers(132, len(whole) - 1144, 6):
+            damaged[place] = rng.integers(256)
+        file.write_bytes(bytes(damaged))
+        told.add(refusal(tmp_path / "study").code)
+    assert {"no-cine", "truncated"} <= told <= {"no-cine", "truncated", "no-dicom", "no-spacing"}

@@ -83,7 +83,11 @@ def choose(path: Path, *, sax: str | None = None, rr_ms: float | None = None) ->
     found = scan(path)
     sieve = _Sieve()
     if found.truncated:
-        sieve.flag("unreadable-file", Severity.FLAG, f"{found.truncated} DICOM files end too early and were left out")
+        sieve.flag(
+            "unreadable-file",
+            Severity.FLAG,
+            f"{found.truncated} DICOM files end too early or are damaged and were left out",
+        )
     headers = _without_duplicates(found.headers, path, sieve)
     patient = _one_person(headers, path)
     runs = _cines(headers, path, sieve)

@@ -138,7 +138,8 @@ def _refuse(path: Path, files: int, truncated: int, passed: Mapping[str, int]) -
     if truncated:
         raise RefusedInput(
             "truncated",
-            f"no whole DICOM picture in {path}: {truncated} of {files} files end too early; transfer the study again",
+            f"no whole DICOM picture in {path}: {truncated} of {files} files end too early or are damaged; "
+            "transfer the study again",
         )
     what = ", ".join(f"{count} {reason}" for reason, count in sorted(passed.items()))
     raise RefusedInput("no-dicom", f"no DICOM picture in {path}: found {what}; give the folder with the cine files")
@@ -188,10 +189,10 @@ def _parse(path: Path, handle: Any) -> Header | str:
         left = path.stat().st_size - handle.tell()
         wanted = 8 if syntax.is_compressed else 8 + _pixel_bytes(ds)
         return _header(path, ds, sop_class) if left >= wanted else "truncated"
-    except (EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, IndexError):
-        return "truncated"  # pydicom raises one of these where a header stops in mid element
     except pydicom.errors.InvalidDicomError:
         return "not DICOM"
+    except Exception:  # damaged bytes make pydicom raise almost anything; whatever it is, this file is lost
+        return "truncated"
 
 
 def _cut_in_header(sop_class: str, ds: Any) -> bool:

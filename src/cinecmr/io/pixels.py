@@ -52,12 +52,15 @@ def read_frame(header: Header) -> tuple[NDArray[np.float32], bool]:
     try:
         ds = pydicom.dcmread(header.path, force=True)
         stored = stored_values(ds, header)
-    except (OSError, EOFError, ValueError, AttributeError, TypeError) as error:
+        slope, intercept = _one(ds, "RescaleSlope", 1.0), _one(ds, "RescaleIntercept", 0.0)
+    except RefusedInput:
+        raise
+    except Exception as error:  # damaged bytes make pydicom raise almost anything; its words may quote the header
         raise RefusedInput(
             "undecodable",
-            f"the pixels of a frame of series {header.series_number} cannot be read ({error}); send the study again",
-        ) from error
-    slope, intercept = _one(ds, "RescaleSlope", 1.0), _one(ds, "RescaleIntercept", 0.0)
+            f"the pixels of a frame of series {header.series_number} cannot be read ({type(error).__name__}); "
+            "transfer the study again",
+        ) from None
     inverted = str(ds.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1"
     if inverted:
         stored = sum(_stored_range(ds)) - stored

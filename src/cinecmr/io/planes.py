@@ -105,7 +105,20 @@ def _planes(members: Sequence[tuple[Header, Place]]) -> list[Run]:
             home = []
             planes.append((place, home))
         home.extend(header for header, _ in same)
-    return [Run(tuple(found), place) for place, found in planes]
+    return [Run(one, place) for place, found in planes for one in _tries(found)]
+
+
+def _tries(headers: list[Header]) -> list[tuple[Header, ...]]:
+    """The breath-holds of one plane within a series: where every trigger time is there twice, it was acquired twice."""
+    by_delay: dict[float | None, list[Header]] = defaultdict(list)
+    for header in headers:
+        by_delay[header.keys.get("TriggerTime")].append(header)
+    counts = {len(same) for same in by_delay.values()}
+    if None in by_delay or len(by_delay) < 2 or len(counts) > 1 or counts == {1}:
+        return [tuple(headers)]
+    order = ("AcquisitionTime", "ContentTime", "InstanceNumber")
+    turns = [sorted(same, key=lambda h: [h.keys.get(key, 0.0) for key in order]) for same in by_delay.values()]
+    return [tuple(turn) for turn in zip(*turns, strict=True)]
 
 
 def _same_plane(a: Place, b: Place) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cinecmr.io.planes import Run
 
 MIN_FRAMES = 8  # fewer frames cannot show when the heart is smallest
+MAX_PIXELS = 2048  # along a side; a damaged header can claim any size
 
 _DERIVED = {"DERIVED", "SECONDARY", "MPR", "INLINEVF", "PROJECTION IMAGE", "REFORMATTED", "SCREEN SAVE"}
 _FLOW = {"P", "VELOCITY", "VELOCITY MAP", "PHASE MAP", "VEL_MAG"}
@@ -45,6 +46,8 @@ def reason_against_file(header: Header) -> str | None:
         return "enhanced multi-frame object, which this version does not read"
     if header.colour or header.burned_in or header.sop_class.startswith("1.2.840.10008.5.1.4.1.1.7"):
         return "screenshot or secondary capture"
+    if max(header.shape) > MAX_PIXELS or min(header.shape) < 2:
+        return f"a picture of {header.shape[0]} x {header.shape[1]} pixels is no cine"
     derived = _DERIVED.intersection(header.image_type)
     if derived:
         return f"derived image ({', '.join(sorted(derived)).lower()})"

@@ -42,6 +42,18 @@ def repeated_slice(files: list[Frame], rng: np.random.Generator) -> list[Frame]:
     return [*files, *again]
 
 
+def repeated_within_series(files: list[Frame], rng: np.random.Generator) -> list[Frame]:
+    """As `repeated_slice`, both tries in one series."""
+    files = repeated_slice(files, rng)
+    series = {f.ds.SeriesNumber: f.ds.SeriesInstanceUID for f in files}
+    for f in files:
+        if f.name.startswith("again"):
+            f.ds.SeriesNumber = int(f.ds.SeriesNumber) - 500
+            f.ds.SeriesInstanceUID = series[f.ds.SeriesNumber]
+            f.ds.InstanceNumber = int(f.ds.InstanceNumber) + 500
+    return files
+
+
 def repeated_stack(files: list[Frame], rng: np.random.Generator) -> list[Frame]:  # noqa: ARG001
     """The whole stack acquired again, later and brighter by a tenth."""
     again = copies(sax(files), "again", 500)
@@ -269,7 +281,8 @@ FAULTS: dict[str, Fault] = {
     "five-frames": without(lambda f, n: f.t >= 5),  # noqa: ARG005
     "missing-phase": without(lambda f, n: f.view is View.SAX and f.z == 1 and f.t == 3),  # noqa: ARG005
     "prospective": without(lambda f, n: f.t >= 0.86 * int(f.ds.CardiacNumberOfImages)),  # noqa: ARG005
-    "repeated-slice": repeated_slice, "repeated-stack": repeated_stack, "shifted-stack": shifted_stack,
+    "repeated-slice": repeated_slice, "repeated-within-series": repeated_within_series,
+    "repeated-stack": repeated_stack, "shifted-stack": shifted_stack,
     "half-way-slice": half_way_slice, "mixed-matrix": mixed_matrix, "apex-first": apex_first,
     "fewer-frames": fewer_frames, "slow-beat": slow_beat, "real-time": real_time,
     "no-trigger-time": stated("TriggerTime", None), "zero-trigger-time": stated("TriggerTime", "0"),

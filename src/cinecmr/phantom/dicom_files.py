@@ -106,7 +106,7 @@ class Frame:
 
 
 def write_dicom(
-    study: Study, folder: Path, *, seed: int = 0, vendor: str = "siemens", faults: Iterable[str] = ()
+    study: Study, folder: Path, *, seed: int = 0, vendor: str | None = None, faults: Iterable[str] = ()
 ) -> None:
     """Write a study as classic MR Image Storage files.
 
@@ -114,7 +114,7 @@ def write_dicom(
         study: any cine views; slices named in `missing_slices` are not written.
         folder: made if absent.
         seed: of identifiers and of what the faults draw.
-        vendor: a name of `VENDORS`.
+        vendor: a name of `VENDORS`; that of the study's own scanner, where one is known, when None.
         faults: names of `dicom_faults.FAULTS`, applied in order.
 
     Raises:
@@ -122,6 +122,7 @@ def write_dicom(
     """
     from cinecmr.phantom.dicom_faults import FAULTS
 
+    vendor = vendor or _vendor_of(study)
     if vendor not in VENDORS:
         raise ValueError(f"no vendor {vendor!r}: there are {', '.join(VENDORS)}")
     files = frames_of(study, VENDORS[vendor], seed)
@@ -133,6 +134,11 @@ def write_dicom(
     for file in files:
         data = encode(file.ds)
         write_bytes(folder / PurePosixPath(file.name), data[: len(data) - file.cut])
+
+
+def _vendor_of(study: Study) -> str:
+    stated = (study.facts.vendor or "").lower()
+    return next((name for name in VENDORS if stated.startswith(name)), "siemens")
 
 
 def frames_of(study: Study, vendor: Vendor, seed: int) -> list[Frame]:
@@ -222,7 +228,7 @@ def _put_person(ds: Any, subject: str, facts: Facts, vendor: Vendor) -> None:
     ds.PatientAge = "" if facts.age_y is None else f"{int(facts.age_y):03d}Y"
     ds.PatientSize = None if facts.height_m is None else decimal(round(facts.height_m, 4))
     ds.PatientWeight = None if facts.weight_kg is None else decimal(round(facts.weight_kg, 3))
-    ds.Manufacturer, ds.ManufacturerModelName = vendor.manufacturer, facts.model or "phantom"
+    ds.Manufacturer, ds.ManufacturerModelName = facts.vendor or vendor.manufacturer, facts.model or "phantom"
     ds.MagneticFieldStrength = decimal(facts.field_t or 1.5)
 
 
