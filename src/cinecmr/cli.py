@@ -148,8 +148,9 @@ def segment(
     """
     from cinecmr.analyze import run, segment_files
 
-    pairs = segment_files.plan(images, out)
-    failed = segment_files.segment_all(pairs, run.segmenter(models, device), say=_say)
+    pairs, model = segment_files.plan(images, out), run.segmenter(models, device)
+    failed = segment_files.segment_all(pairs, model, say=_say)
+    segment_files.note_model(out, model)
     if failed:
         _say(f"{failed} of {len(pairs)} images could not be segmented; their reasons are above")
         raise SystemExit(REFUSED)
@@ -228,6 +229,25 @@ def evaluate_shapes(
     from cinecmr.experiments import phantom_shapes
 
     for line in phantom_shapes.run(real, out, subjects, seed, _progress("making hearts")):
+        print(line)
+
+
+@evaluate_app.command("labels")
+def evaluate_labels(
+    found: Annotated[Path, typer.Argument(metavar="FOUND", help="SUBJECT_ED.nii.gz, SUBJECT_ES.nii.gz, ...")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="SUBJECT/SUBJECT_ED_gt.nii.gz and so on, or as FOUND")],
+    out: OutFolder,
+    no_spacing: Annotated[
+        bool, typer.Option("--no-spacing", help="the files' voxel spacing is not true: no mm")
+    ] = False,
+) -> None:
+    """Score label maps against true ones.
+
+    Dice, HD95, gross failures and ejection fraction errors, over all and by phase and disease group.
+    """
+    from cinecmr.experiments import label_scores
+
+    for line in label_scores.run(found, truth, out, spacing=not no_spacing, progress=_progress("scoring")):
         print(line)
 
 

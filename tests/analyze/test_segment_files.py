@@ -1,12 +1,13 @@
 """Label maps for many images: where they go, on which grid, and what happens to a bad file."""
 
+import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from cinecmr.analyze.segment_files import plan, segment_all
+from cinecmr.analyze.segment_files import note_model, plan, segment_all
 from cinecmr.errors import RefusedInput
 
 
@@ -74,3 +75,11 @@ def test_two_images_of_one_name_do_not_overwrite_each_other(tmp_path):
 def test_many_images_do_not_go_into_one_file(tmp_path):
     with pytest.raises(RefusedInput, match="is one file for 2 images"):
         plan([tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"], tmp_path / "labels.nii.gz")
+
+
+def test_a_folder_of_label_maps_names_the_model_that_made_them(tmp_path):
+    note_model(tmp_path, Bright())
+    told = json.loads((tmp_path / "provenance.json").read_text())
+    assert (told["model"], told["weights_sha256"]) == ("bright", None)
+    note_model(tmp_path / "labels.nii.gz", Bright())
+    assert [path.name for path in tmp_path.iterdir()] == ["provenance.json"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from cinecmr import __version__
 from cinecmr.errors import RefusedInput
+from cinecmr.io.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,3 +86,15 @@ def segment_one(image: Path, target: Path, model: Segmenter) -> None:
 
     labels = model.segment(nifti.read_image(image))
     write_labels_like(target, labels, image)
+
+
+def note_model(out: Path, model: Segmenter) -> None:
+    """Write into a folder of label maps which model made them: provenance.json, which `evaluate labels` repeats.
+
+    Args:
+        out: as given to `plan`; beside a single file nothing is written.
+        model: that found the structures.
+    """
+    if out.is_dir():
+        told = {"model": model.source, "weights_sha256": getattr(model, "sha256", None), "cinecmr": __version__}
+        write_text(out / "provenance.json", json.dumps(told, indent=1) + "\n")
