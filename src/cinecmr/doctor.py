@@ -55,15 +55,14 @@ def _memory_gb() -> float | None:
 
 def _weights() -> list[tuple[str, bool]]:
     """Loading a model checks its SHA-256."""
-    from cinecmr.analyze import models
+    from cinecmr.analyze.models import load, names
 
-    names = models.names()
-    if not names:
+    if not names():
         return [("no weights in the package: it was installed incompletely; install it again", False)]
     found = []
-    for name in names:
+    for name in names():
         try:
-            found.append((f"weights {models.load(name).source}, SHA-256 as the card says", True))
+            found.append((f"weights {load(name).source}, SHA-256 as the card says", True))
         except Exception as error:  # whatever is wrong with them belongs into the list
             found.append((f"weights {name}: {error}", False))
     return found
