@@ -79,7 +79,7 @@ def test_labels_of_one_frame_must_say_so(tiny_heart):
 
 
 def test_mass_is_muscle_volume_times_its_density(tiny_heart):
-    labels, affine = tiny_heart.labels, tiny_heart.image.affine
+    labels, affine = tiny_heart.labels[..., :6], tiny_heart.image.affine  # too few frames to find the mitral plane
     curve = volume_curve(labels, Structure.LV, affine)
     one = chamber("LV", labels, affine, curve, {"LV_ED": 0, "LV_ES": 4})
     assert one.mass_ed == pytest.approx((labels[..., 0] == Structure.MYO).sum() * 0.04 * 1.05)

@@ -14,7 +14,7 @@ from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure import checks
 from cinecmr.measure.cycle import find_cycle as cycle_of
-from cinecmr.measure.volumes import CAVITIES, CONVENTION, chamber, measurements, volume_curve
+from cinecmr.measure.volumes import CAVITIES, CONVENTION, chamber, left_curve, measurements, mitral_plane, volume_curve
 from cinecmr.study import Findings, Flag, Severity
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ def segment(study: Study, found: Findings, context: Context) -> Findings:
 def find_cycle(study: Study, found: Findings, context: Context) -> Findings:
     """Volume curves of both ventricles, and the frames of ED and ES of each."""
     image, labels = study[View.SAX], found.labels[SAX_CINE]
-    curves = {name: volume_curve(labels, structure, image.affine) for name, structure in CAVITIES.items()}
+    curves = {
+        "LV": left_curve(labels, Structure.LV, image.affine, mitral_plane(labels, image.affine)),
+        "RV": volume_curve(labels, Structure.RV, image.affine),
+    }
     there = {name: curve for name, curve in curves.items() if np.nanmax(curve, initial=0.0) > 0}
     ed, es, who = context.ed, context.es, "the user"
     if ed is None and es is None and any(flag.code == PAIR for flag in study.flags):

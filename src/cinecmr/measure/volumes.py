@@ -13,6 +13,7 @@ import numpy as np
 
 from cinecmr.anatomy import Structure
 from cinecmr.geometry import voxel_volume_ml
+from cinecmr.measure.base import find_base
 from cinecmr.measure.body import bsa_mosteller
 from cinecmr.study import Measurement
 
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cinecmr.measure.base import Base
     from cinecmr.study import Facts
 
 MYOCARDIUM_G_PER_ML = 1.05
 CAVITIES = {"LV": Structure.LV, "RV": Structure.RV}
 
 CONVENTION = (
-    "slice summation; papillary muscles and trabeculae in the blood pool, not in the mass; a basal slice counts where "
+    "slice summation; with 8 frames or more the LV ends at the mitral plane, whose height between slices is estimated "
+    "from all frames; papillary muscles and trabeculae in the blood pool, not in the mass; a basal slice counts where "
     "it is labelled as ventricle (rule of the labels: myocardium around at least 50 % of the ring)"
 )
 
@@ -97,6 +100,31 @@ def volume_curve(labels: NDArray[np.uint8], structure: Structure, affine: NDArra
     return voxels * voxel_volume_ml(affine)
 
 
+def left_curve(
+    labels: NDArray[np.uint8], structure: Structure, affine: NDArray[np.float64], base: Base | None
+) -> NDArray[np.float64]:
+    """Volume of the LV blood pool or myocardium at every frame, up to the mitral plane where that is known.
+
+    Args:
+        labels: (x, y, z, t) `Structure` codes.
+        structure: `Structure.LV` or `Structure.MYO`.
+        affine: (4, 4) voxel index to patient RAS, mm.
+        base: see `measure.base`; None sums whole slices.
+
+    Returns:
+        (t,) volumes, ml, as `volume_curve` gives, and what lies between the last slice's face and the plane.
+    """
+    curve = volume_curve(labels, structure, affine)
+    if base is None:
+        return curve
+    return curve + base.added(bridged(areas(labels, structure))) * voxel_volume_ml(affine)
+
+
+def mitral_plane(labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> Base | None:
+    """The mitral plane between slices, from (x, y, z, t) labels; None where `measure.base` cannot tell it."""
+    return find_base(bridged(areas(labels, Structure.LV)), float(np.linalg.norm(affine[:3, 2])))
+
+
 @dataclass(frozen=True)
 class Chamber:
     """Volumes of one ventricle, and for the LV its mass.
@@ -151,7 +179,9 @@ def chamber(
         return None
     if es == ed or (es is not None and not np.isfinite(curve[es])):
         es = None
-    grams = volume_curve(labels, Structure.MYO, affine) * MYOCARDIUM_G_PER_ML if name == "LV" else None
+    grams = None
+    if name == "LV":
+        grams = left_curve(labels, Structure.MYO, affine, mitral_plane(labels, affine)) * MYOCARDIUM_G_PER_ML
     return Chamber(
         name,
         float(curve[ed]),

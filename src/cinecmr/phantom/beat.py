@@ -40,6 +40,8 @@ class Beat:
     def __post_init__(self) -> None:
         if not 0.25 <= self.systole <= 0.55:
             raise ValueError(f"systole is the share of the cycle at end-systole, 0.25 to 0.55, got {self.systole}")
+        if not 0 <= self.kick <= 0.4:
+            raise ValueError(f"kick is the share of filling by the atria, 0 to 0.4, got {self.kick}")
         if not 0.3 <= self.rr_s <= 2.0:
             raise ValueError(f"rr_s is a cycle length of 0.3 to 2 s, got {self.rr_s}")
 

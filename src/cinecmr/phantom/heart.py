@@ -75,7 +75,7 @@ class Surfaces:
         """Flat index into the tables for angles and heights of one shape; heights outside take the last row."""
         row = np.clip(np.rint((z - self.z0) / Z_STEP), 0, len(self.endo) - 1).astype(np.intp)
         column = ((theta + np.pi) * (THETAS / (2 * np.pi))).astype(np.intp) % THETAS
-        return row * THETAS + column
+        return np.asarray(row * THETAS + column, np.intp)
 
 
 @dataclass(frozen=True)
@@ -188,10 +188,16 @@ class Heart:
         inner, outer = s.epi.astype(np.float64), s.rv.astype(np.float64)
         _, dy = self.axis_shift(z.astype(np.float32))
         rise = s.rv_tilt * np.sin(theta)
-        limit = np.divide(z - s.rv_top - s.rv_tilt * dy, rise, out=np.full(inner.shape, np.nan), where=np.abs(rise) > 1e-9)
+        limit = np.divide(
+            z - s.rv_top - s.rv_tilt * dy, rise, out=np.full(inner.shape, np.nan), where=np.abs(rise) > 1e-9
+        )
         flat = np.where(z < s.rv_top, np.inf, -np.inf) + 0 * inner
         high = np.where(rise > 1e-9, np.clip(limit, inner, outer), inner)  # below the plane means beyond the limit
-        low = np.where(rise < -1e-9, np.clip(limit, inner, outer), np.where(rise > 1e-9, outer, np.minimum(outer, np.maximum(flat, inner))))
+        low = np.where(
+            rise < -1e-9,
+            np.clip(limit, inner, outer),
+            np.where(rise > 1e-9, outer, np.minimum(outer, np.maximum(flat, inner))),
+        )
         area = np.clip(low**2 - high**2, 0, None)
         return float(0.5 * (2 * np.pi / THETAS) * Z_STEP * area.sum())
 

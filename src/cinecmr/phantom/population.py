@@ -52,16 +52,73 @@ class Group:
 
 
 GROUPS: dict[Disease, Group] = {
-    Disease.NORMAL: Group((1.0, 0.10), (0.765, 0.02), (1.24, 0.08), (61, 5), (0.15, 0.02), (2.4, 0.15), (0.03, 0.03),
-                          (0.98, 0.09), (0.80, 0.05)),
-    Disease.DCM: Group((1.9, 0.35), (0.80, 0.02), (1.12, 0.08), (18, 7), (0.05, 0.02), (2.7, 0.25), (0.12, 0.05),
-                       (0.78, 0.20), (0.88, 0.08), (1.0, 0.2), (0.13, 0.06), (0.82, 0.07)),
-    Disease.HCM: Group((0.92, 0.14), (0.68, 0.04), (1.14, 0.09), (69, 5), (0.14, 0.03), (2.4, 0.25), (0.08, 0.05),
-                       (0.82, 0.11), (0.73, 0.06), (0.9, 0.15), (0.17, 0.06), (0.74, 0.06)),
-    Disease.INFARCT: Group((1.35, 0.3), (0.79, 0.025), (1.15, 0.09), (33, 8), (0.09, 0.03), (2.6, 0.25), (0.07, 0.05),
-                           (0.80, 0.16), (0.77, 0.08), (1.0, 0.2), (0.15, 0.06)),
-    Disease.ABNORMAL_RV: Group((0.92, 0.16), (0.785, 0.025), (1.24, 0.10), (55, 8), (0.12, 0.03), (2.35, 0.2), (0.04, 0.04),
-                               (1.2, 0.22), (0.93, 0.06), (2.2, 0.5), (-0.02, 0.03), (0.9, 0.06), (0.09, 0.06)),
+    Disease.NORMAL: Group(
+        (1.0, 0.10),
+        (0.765, 0.02),
+        (1.24, 0.08),
+        (61, 5),
+        (0.15, 0.02),
+        (2.4, 0.15),
+        (0.03, 0.03),
+        (0.98, 0.09),
+        (0.80, 0.05),
+    ),
+    Disease.DCM: Group(
+        (1.9, 0.35),
+        (0.80, 0.02),
+        (1.12, 0.08),
+        (18, 7),
+        (0.05, 0.02),
+        (2.7, 0.25),
+        (0.12, 0.05),
+        (0.78, 0.20),
+        (0.88, 0.08),
+        (1.0, 0.2),
+        (0.13, 0.06),
+        (0.82, 0.07),
+    ),
+    Disease.HCM: Group(
+        (0.92, 0.14),
+        (0.68, 0.04),
+        (1.14, 0.09),
+        (69, 5),
+        (0.14, 0.03),
+        (2.4, 0.25),
+        (0.08, 0.05),
+        (0.82, 0.11),
+        (0.73, 0.06),
+        (0.9, 0.15),
+        (0.17, 0.06),
+        (0.74, 0.06),
+    ),
+    Disease.INFARCT: Group(
+        (1.35, 0.3),
+        (0.79, 0.025),
+        (1.15, 0.09),
+        (33, 8),
+        (0.09, 0.03),
+        (2.6, 0.25),
+        (0.07, 0.05),
+        (0.80, 0.16),
+        (0.77, 0.08),
+        (1.0, 0.2),
+        (0.15, 0.06),
+    ),
+    Disease.ABNORMAL_RV: Group(
+        (0.92, 0.16),
+        (0.785, 0.025),
+        (1.24, 0.10),
+        (55, 8),
+        (0.12, 0.03),
+        (2.35, 0.2),
+        (0.04, 0.04),
+        (1.2, 0.22),
+        (0.93, 0.06),
+        (2.2, 0.5),
+        (-0.02, 0.03),
+        (0.9, 0.06),
+        (0.09, 0.06),
+    ),
 }
 
 
@@ -75,14 +132,20 @@ def draw_person(rng: np.random.Generator, disease: Disease) -> Person:
     sex = Sex.MALE if rng.random() < 0.55 else Sex.FEMALE
     height = _normal(rng, (1.77, 0.07) if sex is Sex.MALE else (1.64, 0.065))
     bmi = 17.5 + float(rng.gamma(4.5, 2.0))
-    return Person(sex, float(np.round(rng.uniform(20, 82))), round(height, 2), round(min(bmi, 45) * height**2, 1), disease)
+    return Person(
+        sex, float(np.round(rng.uniform(20, 82))), round(height, 2), round(min(bmi, 45) * height**2, 1), disease
+    )
 
 
 def _ripple(rng: np.random.Generator, size: float, orders: range) -> Ripple:
     waves = tuple(orders)
     amplitude = size * rng.standard_normal(len(waves)) / np.arange(1, len(waves) + 1) ** 0.7
-    return Ripple(tuple(map(float, amplitude)), waves, tuple(rng.uniform(0, 2 * np.pi, len(waves))),
-                  tuple(rng.uniform(-2.5, 2.5, len(waves))))
+    return Ripple(
+        tuple(map(float, amplitude)),
+        waves,
+        tuple(rng.uniform(0, 2 * np.pi, len(waves))),
+        tuple(rng.uniform(-2.5, 2.5, len(waves))),
+    )
 
 
 def _still(rng: np.random.Generator, disease: Disease) -> tuple[Region, ...]:
@@ -90,8 +153,15 @@ def _still(rng: np.random.Generator, disease: Disease) -> tuple[Region, ...]:
     if disease is not Disease.INFARCT:
         return ()
     theta, height = [(0.7, 0.35), (2.6, 0.55), (-1.9, 0.6)][int(rng.choice(3, p=[0.55, 0.2, 0.25]))]
-    return (Region(theta + rng.normal(0, 0.25), height + rng.normal(0, 0.08), rng.uniform(0.6, 1.2),
-                   rng.uniform(0.22, 0.45), rng.uniform(0.92, 1.06)),)
+    return (
+        Region(
+            theta + rng.normal(0, 0.25),
+            height + rng.normal(0, 0.08),
+            rng.uniform(0.6, 1.2),
+            rng.uniform(0.22, 0.45),
+            rng.uniform(0.92, 1.06),
+        ),
+    )
 
 
 def _thick(rng: np.random.Generator, disease: Disease) -> tuple[Region, ...]:
@@ -99,8 +169,15 @@ def _thick(rng: np.random.Generator, disease: Disease) -> tuple[Region, ...]:
     if disease is Disease.HCM:
         kind = rng.choice(3, p=[0.6, 0.2, 0.2])
         if kind == 0:
-            return (Region(rng.normal(0.3, 0.4), rng.uniform(0.45, 0.8), rng.uniform(0.7, 1.2), rng.uniform(0.3, 0.6),
-                           rng.uniform(0.25, 0.9)),)
+            return (
+                Region(
+                    rng.normal(0.3, 0.4),
+                    rng.uniform(0.45, 0.8),
+                    rng.uniform(0.7, 1.2),
+                    rng.uniform(0.3, 0.6),
+                    rng.uniform(0.25, 0.9),
+                ),
+            )
         if kind == 1:
             return (Region(0.0, 0.1, 50.0, rng.uniform(0.2, 0.4), rng.uniform(0.3, 0.9)),)
         return (Region(0.0, 0.6, 50.0, 1.0, rng.uniform(0.0, 0.25)),)
@@ -121,41 +198,81 @@ def draw_heart(rng: np.random.Generator, disease: Disease | None = None) -> Hear
     hollow, slimness = _normal(rng, group.hollow, 0.45, 0.88), _normal(rng, group.slimness, 0.95, 1.7)
     ef = _normal(rng, group.ef, 8, 80) / 100
     lv = LeftVentricle(
-        epi=1.0, endo=hollow, length=2 * slimness, apex_wall=(1 - hollow) * rng.uniform(0.4, 0.8),
-        fullness=_normal(rng, group.fullness, 1.9), taper=_normal(rng, group.taper, 0.0),
-        shortening=1 - _normal(rng, group.shortening, 0.01), squeeze_slope=_normal(rng, (0.10, 0.03)),
-        twist=float(np.radians(_normal(rng, (4 + 14 * ef, 3)))), flattening=_normal(rng, group.flattening, 0.0),
-        thick=_thick(rng, disease), still=_still(rng, disease), ripple=_ripple(rng, 0.035, range(2, 8)),
+        epi=1.0,
+        endo=hollow,
+        length=2 * slimness,
+        apex_wall=(1 - hollow) * rng.uniform(0.4, 0.8),
+        fullness=_normal(rng, group.fullness, 1.9),
+        taper=_normal(rng, group.taper, 0.0),
+        shortening=1 - _normal(rng, group.shortening, 0.01),
+        squeeze_slope=_normal(rng, (0.10, 0.03)),
+        twist=float(np.radians(_normal(rng, (4 + 14 * ef, 3)))),
+        flattening=_normal(rng, group.flattening, 0.0),
+        thick=_thick(rng, disease),
+        still=_still(rng, disease),
+        ripple=_ripple(rng, 0.035, range(2, 8)),
         wall_ripple=_ripple(rng, 0.06, range(1, 5)),
     )
     lv = _scaled(lv, target)
     lv = _ejecting(lv, ef)
     rv = _draw_right(rng, group, lv)
     rate = _normal(rng, (72, 11), 45, 115)
-    beat = Beat(60 / rate, float(np.clip(0.36 + 0.0022 * (rate - 70) + rng.normal(0, 0.015), 0.28, 0.5)),
-                float(np.clip(rng.normal(0.2, 0.05), 0.05, 0.35)), float(rng.uniform(0, 0.05)))
+    beat = Beat(
+        60 / rate,
+        float(np.clip(0.36 + 0.0022 * (rate - 70) + rng.normal(0, 0.015), 0.28, 0.5)),
+        float(np.clip(rng.normal(0.2, 0.05), 0.05, 0.35)),
+        float(rng.uniform(0, 0.05)),
+    )
     bend = (_normal(rng, (0, 2.0)), _normal(rng, (0, 2.0)))
-    return Heart(person, beat, lv, rv, bend)
+    heart = Heart(person, beat, lv, rv, bend)
+    # A dilated right ventricle leaks through its tricuspid valve: it moves more blood than it passes on.
+    leak = rng.uniform(1.0, 1.4) if disease is Disease.ABNORMAL_RV else _normal(rng, (1.0, 0.04))
+    return _balanced(heart, leak * (lv.cavity_ml(0.0) - lv.cavity_ml(1.0)))
 
 
 def _scaled(lv: LeftVentricle, volume_ml: float) -> LeftVentricle:
     """The unit-sized ventricle grown to hold a volume at end-diastole: one step, as volume goes with the cube."""
     trial = replace(lv, epi=lv.epi * 33, endo=lv.endo * 33, length=lv.length * 33, apex_wall=lv.apex_wall * 33)
-    grow = (volume_ml / Heart(lv=trial).volumes_ml(0.0)[Structure.LV]) ** (1 / 3)
-    return replace(trial, epi=trial.epi * grow, endo=trial.endo * grow, length=trial.length * grow,
-                   apex_wall=trial.apex_wall * grow)
+    grow = (volume_ml / trial.cavity_ml(0.0)) ** (1 / 3)
+    return replace(
+        trial,
+        epi=trial.epi * grow,
+        endo=trial.endo * grow,
+        length=trial.length * grow,
+        apex_wall=trial.apex_wall * grow,
+    )
 
 
 def _ejecting(lv: LeftVentricle, ef: float) -> LeftVentricle:
-    """The ventricle with the squeeze that gives an ejection fraction, found by the secant method."""
-    peak = Beat().systole
-    start = Heart(lv=lv).volumes_ml(0.0)[Structure.LV]
+    """The ventricle with the squeeze that gives an ejection fraction, found step by step."""
+    start = lv.cavity_ml(0.0)
     squeeze = float(np.sqrt((1 - ef) / lv.shortening))
-    for _ in range(6):
+    for _ in range(8):
         lv = replace(lv, squeeze=float(np.clip(squeeze, 0.3, 1.2)))
-        found = Heart(lv=lv).volumes_ml(peak)[Structure.LV] / start
+        found = lv.cavity_ml(1.0) / start
         squeeze = lv.squeeze * float(np.clip((1 - ef) / max(found, 1e-3), 0.6, 1.6) ** 0.7)
     return replace(lv, squeeze=float(np.clip(squeeze, 0.3, 1.2)))
+
+
+def _balanced(heart: Heart, stroke_ml: float) -> Heart:
+    """The heart whose right ventricle ejects a stroke volume.
+
+    It squeezes more or less, and where that does not do it, it is larger or smaller: without shunt or regurgitation
+    both ventricles pass on the same blood.
+    """
+    rv = heart.rv
+    peak = heart.beat.systole + heart.beat.rv_delay
+    for _ in range(6):
+        trial = replace(heart, rv=rv)
+        large, small = (trial.volumes_ml(t)[Structure.RV] for t in (0.0, peak))
+        ratio = float(np.clip(stroke_ml / max(large - small, 1.0), 0.5, 2.0))
+        if abs(ratio - 1) < 0.02:
+            break
+        basal, apical = (1 - (1 - s) * ratio for s in rv.squeeze)
+        reached = (float(np.clip(basal, 0.55, 1.0)), float(np.clip(apical, 0.3, 1.0)))
+        grow = 1.0 if reached == (basal, apical) else ratio**0.5
+        rv = replace(rv, squeeze=reached, reach=rv.reach * grow, descent=rv.descent * ratio**0.3)
+    return replace(heart, rv=rv)
 
 
 def _draw_right(rng: np.random.Generator, group: Group, lv: LeftVentricle) -> RightVentricle:
@@ -164,11 +281,18 @@ def _draw_right(rng: np.random.Generator, group: Group, lv: LeftVentricle) -> Ri
     size = lv.length / 90
     healthy = np.clip((1 - basal) / 0.16, 0.2, 1.3)
     return RightVentricle(
-        reach=_normal(rng, group.rv_reach, 0.3), apical_reach=_normal(rng, group.rv_apical, 0.5),
-        angle=_normal(rng, group.rv_angle), apex=lv.length * _normal(rng, group.rv_apex),
-        base=lv.length * _normal(rng, (1.0, 0.06)), descent=size * _normal(rng, (17, 3), 4) * float(healthy),
-        squeeze=(basal, apical), skew=_normal(rng, (0.25, 0.10)), centre=_normal(rng, (0.05, 0.10)),
-        tilt=_normal(rng, (0.12, 0.10)), wall=_normal(rng, (3.2, 0.6), 2.0), ripple=_ripple(rng, 0.05, range(2, 7)),
+        reach=_normal(rng, group.rv_reach, 0.3),
+        apical_reach=_normal(rng, group.rv_apical, 0.5),
+        angle=_normal(rng, group.rv_angle),
+        apex=lv.length * _normal(rng, group.rv_apex),
+        base=lv.length * _normal(rng, (1.0, 0.06)),
+        descent=size * _normal(rng, (17, 3), 4) * float(healthy),
+        squeeze=(basal, apical),
+        skew=_normal(rng, (0.25, 0.10)),
+        centre=_normal(rng, (0.05, 0.10)),
+        tilt=_normal(rng, (0.12, 0.10)),
+        wall=_normal(rng, (3.2, 0.6), 2.0),
+        ripple=_ripple(rng, 0.05, range(2, 7)),
     )
 
 
@@ -178,16 +302,29 @@ def draw_chest(rng: np.random.Generator, heart: Heart) -> Chest:
     fat = np.clip((bmi - 18) / 12, 0.1, 2.0)
     scale = float(heart.lv.epi / 33)
     return Chest(
-        diaphragm=_normal(rng, (-1.45, 0.3)), wall=_normal(rng, (0.55, 0.35)),
-        diaphragm_gap=float(rng.gamma(2.0, 2.5)) + 2, wall_gap=float(rng.gamma(2.0, 4.0)) + 2,
-        diaphragm_lean=rng.uniform(-0.25, 0.45), wall_radius=rng.uniform(90, 220),
-        muscle_depth=rng.uniform(9, 20), fat_depth=float(6 + 16 * fat * rng.uniform(0.5, 1.4)),
-        ribs=(rng.uniform(20, 36), rng.uniform(0, 30)), pericardial_fat=float(0.5 + 3.0 * fat * rng.uniform(0.2, 1.7)),
-        fat_swing=rng.uniform(0.6, 1.6), fat_cover=rng.uniform(-1.0, 1.0), apical_fat=rng.uniform(3, 14), pericardium=float(np.clip(rng.uniform(-1.0, 1.8), 0, None)),
-        lung_vessels=float(np.exp(rng.uniform(np.log(0.0008), np.log(0.05)))), liver_share=rng.normal(5, 25),
-        mediastinum=rng.normal(0.6, 0.8), wall_waves=(float(rng.gamma(1.5, 2.0)), rng.uniform(10, 40), rng.uniform(0, 6.3)),
-        tubes=_vessels_and_gut(rng, scale), atria=_atria(rng, heart, scale), papillary=_papillaries(rng, scale),
-        trabecula_left=float(rng.gamma(3.0, 1.1)), trabecula_right=float(rng.gamma(3.0, 1.1)),
+        diaphragm=_normal(rng, (-1.45, 0.3)),
+        wall=_normal(rng, (0.55, 0.35)),
+        diaphragm_gap=float(rng.gamma(2.0, 2.5)) + 2,
+        wall_gap=float(rng.gamma(2.0, 4.0)) + 2,
+        diaphragm_lean=rng.uniform(-0.25, 0.45),
+        wall_radius=rng.uniform(90, 220),
+        muscle_depth=rng.uniform(9, 20),
+        fat_depth=float(6 + 16 * fat * rng.uniform(0.5, 1.4)),
+        ribs=(rng.uniform(20, 36), rng.uniform(0, 30)),
+        pericardial_fat=float(0.5 + 3.0 * fat * rng.uniform(0.2, 1.7)),
+        fat_swing=rng.uniform(0.6, 1.6),
+        fat_cover=rng.uniform(-1.0, 1.0),
+        apical_fat=rng.uniform(3, 14),
+        pericardium=float(np.clip(rng.uniform(-1.0, 1.8), 0, None)),
+        lung_vessels=float(np.exp(rng.uniform(np.log(0.0008), np.log(0.05)))),
+        liver_share=rng.normal(5, 25),
+        mediastinum=rng.normal(0.6, 0.8),
+        wall_waves=(float(rng.gamma(1.5, 2.0)), rng.uniform(10, 40), rng.uniform(0, 6.3)),
+        tubes=_vessels_and_gut(rng, scale),
+        atria=_atria(rng, heart, scale),
+        papillary=_papillaries(rng, scale),
+        trabecula_left=float(rng.gamma(3.0, 1.1)),
+        trabecula_right=float(rng.gamma(3.0, 1.1)),
         texture=smooth_noise((48, 48, 48), rng.uniform(0.9, 2.2), rng),
         strands=smooth_noise((64, THETAS), (6.0, 8.0), rng),
     )
@@ -195,7 +332,12 @@ def draw_chest(rng: np.random.Generator, heart: Heart) -> Chest:
 
 def _papillaries(rng: np.random.Generator, scale: float) -> tuple[tuple[float, float, float, float], ...]:
     def one(angle: float) -> tuple[float, float, float, float]:
-        return (angle + rng.normal(0, 0.25), float(scale * rng.uniform(3.2, 6.8)), rng.uniform(0.15, 0.35), rng.uniform(0.6, 0.85))
+        return (
+            angle + rng.normal(0, 0.25),
+            float(scale * rng.uniform(3.2, 6.8)),
+            rng.uniform(0.15, 0.35),
+            rng.uniform(0.6, 0.85),
+        )
 
     extra = (one(rng.uniform(-np.pi, np.pi)),) if rng.random() < 0.3 else ()
     return (one(2.15), one(-2.25), *extra)
@@ -204,16 +346,31 @@ def _papillaries(rng: np.random.Generator, scale: float) -> tuple[tuple[float, f
 def _vessels_and_gut(rng: np.random.Generator, scale: float) -> tuple[Tube, ...]:
     """Descending aorta behind the heart; stomach and bowel loops below: bright rounds with a wall, as hearts have."""
     angle, far = rng.normal(-2.5, 0.25), scale * 33 + rng.uniform(18, 40)
-    aorta = Tube((float(far * np.cos(angle)), float(far * np.sin(angle))), 60.0, (rng.uniform(9, 14),) * 2 + (np.inf,),
-                 1.2, Tissue.BLOOD_VESSEL, Tissue.MUSCLE, (rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)))
+    aorta = Tube(
+        (float(far * np.cos(angle)), float(far * np.sin(angle))),
+        60.0,
+        (rng.uniform(9, 14),) * 2 + (np.inf,),
+        1.2,
+        Tissue.BLOOD_VESSEL,
+        Tissue.MUSCLE,
+        (rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)),
+    )
     loops = []
     for _ in range(int(rng.integers(0, 4))):
         size = rng.uniform(8, 34)
         angle, far = rng.normal(-1.7, 0.6), scale * 33 + size + rng.uniform(1, 40)
         content = Tissue(int(rng.choice([Tissue.GUT_CONTENT, Tissue.AIR, Tissue.SPLEEN, Tissue.FAT, Tissue.LIVER])))
-        loops.append(Tube((float(far * np.cos(angle)), float(far * np.sin(angle))), rng.uniform(0, 90),
-                          (size, size * rng.uniform(0.6, 1.4), size * rng.uniform(1, 3)), rng.uniform(1.5, 6),
-                          content, Tissue.GUT_WALL, (rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5))))
+        loops.append(
+            Tube(
+                (float(far * np.cos(angle)), float(far * np.sin(angle))),
+                rng.uniform(0, 90),
+                (size, size * rng.uniform(0.6, 1.4), size * rng.uniform(1, 3)),
+                rng.uniform(1.5, 6),
+                content,
+                Tissue.GUT_WALL,
+                (rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5)),
+            )
+        )
     return (*loops, aorta)
 
 
@@ -222,14 +379,45 @@ def _atria(rng: np.random.Generator, heart: Heart, scale: float) -> tuple[Tube, 
     reach = heart.rv.reach * heart.lv.epi
     lift = heart.rv.base - heart.lv.length
     left = rng.uniform(24, 36) * scale**0.5
-    atrium = Tube((rng.normal(-6, 4), rng.normal(-8, 4)), left * 0.75, (left, left * rng.uniform(0.75, 1.0), left), 1.6,
-                  Tissue.BLOOD_ATRIUM, Tissue.MUSCLE, bottom=0.5, swell=0.12)
-    root = Tube((rng.normal(12, 3), rng.normal(12, 4)), 0.0, (rng.uniform(11, 16),) * 2 + (np.inf,), 1.8,
-                Tissue.BLOOD_LEFT, Tissue.MUSCLE, (rng.uniform(0.1, 0.5), rng.uniform(0, 0.4)), bottom=-1.0)
+    atrium = Tube(
+        (rng.normal(-6, 4), rng.normal(-8, 4)),
+        left * 0.75,
+        (left, left * rng.uniform(0.75, 1.0), left),
+        1.6,
+        Tissue.BLOOD_ATRIUM,
+        Tissue.MUSCLE,
+        bottom=0.5,
+        swell=0.12,
+    )
+    root = Tube(
+        (rng.normal(12, 3), rng.normal(12, 4)),
+        0.0,
+        (rng.uniform(11, 16),) * 2 + (np.inf,),
+        1.8,
+        Tissue.BLOOD_LEFT,
+        Tissue.MUSCLE,
+        (rng.uniform(0.1, 0.5), rng.uniform(0, 0.4)),
+        bottom=-1.0,
+    )
     right = rng.uniform(24, 36)
-    ra = Tube((heart.lv.epi + 0.45 * reach + rng.normal(0, 4), rng.normal(-18, 6)), lift + right * 0.6,
-              (right * 0.9, right, right * 1.2), 1.5, Tissue.BLOOD_ATRIUM, Tissue.MUSCLE, bottom=lift - 25, swell=0.08)
-    outflow = Tube((heart.lv.epi + 0.25 * reach + rng.normal(0, 4), heart.lv.epi * 0.7 + rng.normal(4, 5)), lift,
-                   (rng.uniform(12, 20), rng.uniform(12, 20), np.inf), 1.8, Tissue.BLOOD_RIGHT, Tissue.MUSCLE,
-                   (rng.uniform(-0.8, -0.2), rng.uniform(0.0, 0.5)), bottom=lift - 20)
+    ra = Tube(
+        (heart.lv.epi + 0.45 * reach + rng.normal(0, 4), rng.normal(-18, 6)),
+        lift + right * 0.6,
+        (right * 0.9, right, right * 1.2),
+        1.5,
+        Tissue.BLOOD_ATRIUM,
+        Tissue.MUSCLE,
+        bottom=lift - 25,
+        swell=0.08,
+    )
+    outflow = Tube(
+        (heart.lv.epi + 0.25 * reach + rng.normal(0, 4), heart.lv.epi * 0.7 + rng.normal(4, 5)),
+        lift,
+        (rng.uniform(12, 20), rng.uniform(12, 20), np.inf),
+        1.8,
+        Tissue.BLOOD_RIGHT,
+        Tissue.MUSCLE,
+        (rng.uniform(-0.8, -0.2), rng.uniform(0.0, 0.5)),
+        bottom=lift - 20,
+    )
     return (atrium, ra, outflow, root)

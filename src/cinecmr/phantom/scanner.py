@@ -83,7 +83,9 @@ class Scanner:
     def signals(self) -> NDArray[np.float32]:
         """(number of tissues,) signal of each tissue; at 3 T, T1 is a quarter longer and T2 a tenth shorter."""
         long, short = (1.25, 0.9) if self.field_t > 2 else (1.0, 1.0)
-        values = [bssfp(t1 * long, t2 * short, pd, self.tr_ms, self.flip_deg) for t1, t2, pd in _RELAXATION_15T.values()]
+        values = [
+            bssfp(t1 * long, t2 * short, pd, self.tr_ms, self.flip_deg) for t1, t2, pd in _RELAXATION_15T.values()
+        ]
         return np.asarray(values, np.float32)
 
 
@@ -91,7 +93,9 @@ PRESETS: dict[str, Scanner] = {
     "siemens-1.5t": Scanner("SIEMENS", "Aera", 1.5, 58, 2.8, 1.4, 8.0, 2.0, (192, 160), 25, 0.5, 28, 0.6, 0.05),
     "siemens-3t": Scanner("SIEMENS", "Vida", 3.0, 42, 3.2, 1.5, 6.0, 4.0, (176, 208), 25, 0.5, 35, 0.9, 0.35),
     "philips-1.5t": Scanner("Philips", "Achieva", 1.5, 60, 3.0, 1.25, 8.0, 0.0, (192, 192), 30, 0.7, 22, 0.3, 0.05),
-    "ge-1.5t": Scanner("GE MEDICAL SYSTEMS", "Signa HDxt", 1.5, 50, 3.6, 1.37, 8.0, 2.0, (192, 192), 20, 0.7, 20, 0.5, 0.1),
+    "ge-1.5t": Scanner(
+        "GE MEDICAL SYSTEMS", "Signa HDxt", 1.5, 50, 3.6, 1.37, 8.0, 2.0, (192, 192), 20, 0.7, 20, 0.5, 0.1
+    ),
 }
 
 
@@ -129,13 +133,33 @@ def draw_look(scanner: Scanner, rng: np.random.Generator, spread: float = 0.12) 
     grain = np.full(len(Tissue), 0.05, np.float32)
     grain[[Tissue.LUNG, Tissue.LUNG_VESSEL]] = rng.uniform(0.0, 0.5)
     grain[[Tissue.LIVER, Tissue.SPLEEN, Tissue.FAT, Tissue.MARROW]] = rng.uniform(0.03, 0.2)
-    waves = np.stack([rng.uniform(0.02, 0.09, 3) * rng.choice([-1, 1], 3), rng.uniform(0.02, 0.09, 3) * rng.choice([-1, 1], 3),
-                      rng.uniform(-0.1, 0.1, 3), rng.uniform(0, 2 * np.pi, 3)], axis=1).astype(np.float32)
-    return Look(signals.astype(np.float32), grain, bool(rng.random() < 0.7), rng.uniform(0.02, 0.22), rng.uniform(-0.3, 1.3), waves)
+    waves = np.stack(
+        [
+            rng.uniform(0.02, 0.09, 3) * rng.choice([-1, 1], 3),
+            rng.uniform(0.02, 0.09, 3) * rng.choice([-1, 1], 3),
+            rng.uniform(-0.1, 0.1, 3),
+            rng.uniform(0, 2 * np.pi, 3),
+        ],
+        axis=1,
+    ).astype(np.float32)
+    return Look(
+        signals.astype(np.float32),
+        grain,
+        bool(rng.random() < 0.7),
+        rng.uniform(0.02, 0.22),
+        rng.uniform(-0.3, 1.3),
+        waves,
+    )
 
 
-def slice_signal(scene: Scene, points: NDArray[np.float32], normal: NDArray[np.float32], thickness: float,
-                 look: Look, samples: int = 3) -> NDArray[np.float32]:
+def slice_signal(
+    scene: Scene,
+    points: NDArray[np.float32],
+    normal: NDArray[np.float32],
+    thickness: float,
+    look: Look,
+    samples: int = 3,
+) -> NDArray[np.float32]:
     """Signal of one slice, averaged through its thickness, before blur and noise.
 
     Args:
@@ -164,15 +188,20 @@ def slice_signal(scene: Scene, points: NDArray[np.float32], normal: NDArray[np.f
         swirl = sum(np.sin(w[0] * x + w[1] * y + w[2] * z + w[3] + 6.28 * scene.time) for w in look.waves) / 3
         blood = (codes >= Tissue.BLOOD_LEFT) & (codes <= Tissue.BLOOD_VESSEL)
         total += value * np.where(blood, 1 + look.flow * swirl, 1)
-    return total / samples
+    return np.asarray(total / samples, np.float32)
 
 
-def expose(signal: NDArray[np.float32], points: NDArray[np.float32], scanner: Scanner, look: Look,
-           rng: np.random.Generator) -> NDArray[np.float32]:
+def expose(
+    signal: NDArray[np.float32], points: NDArray[np.float32], scanner: Scanner, look: Look, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """What the machine makes of a slice: coil shading, banding, point spread, Rician noise.
 
     Args:
-        signal: (x, y) from `slice_signal`. points: (x, y, 3) heart coordinates, mm.
+        signal: (x, y) from `slice_signal`.
+        points: (x, y, 3) heart coordinates, mm.
+        scanner: point spread, noise, shading, banding.
+        look: where the coils are.
+        rng: of the noise.
 
     Returns:
         (x, y), blood of the left ventricle about 1.
@@ -182,8 +211,10 @@ def expose(signal: NDArray[np.float32], points: NDArray[np.float32], scanner: Sc
     coil = np.exp(scanner.shading * np.clip(toward, -150, 150) / 110.0)
     w = look.waves[0]
     band = 1 - scanner.banding * np.exp(-(((np.sin(0.5 * w[0] * x + 0.5 * w[1] * y + w[3])) / 0.25) ** 2))
-    picture = np.abs(ndimage.gaussian_filter(signal * coil * band, scanner.blur)) / max(float(look.signals[Tissue.BLOOD_LEFT]), 1e-6)
+    picture = np.abs(ndimage.gaussian_filter(signal * coil * band, scanner.blur)) / max(
+        float(look.signals[Tissue.BLOOD_LEFT]), 1e-6
+    )
     sigma = 1.0 / scanner.snr
     real = picture + sigma * rng.standard_normal(picture.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(picture.shape, dtype=np.float32)
-    return np.hypot(real, imaginary).astype(np.float32)
+    return np.asarray(np.hypot(real, imaginary), np.float32)

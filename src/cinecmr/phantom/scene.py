@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
+from scipy.stats import norm
 
 from cinecmr.phantom.shape import THETAS, Z_STEP, directions
 
@@ -127,15 +128,36 @@ class Chest:
 TEXTURE_STEP = 1.6  # mm a voxel of `Chest.texture`
 
 
-def smooth_noise(shape: tuple[int, ...], sigma: float | tuple[float, ...], rng: np.random.Generator,
-                 ) -> NDArray[np.float32]:
+def smooth_noise(
+    shape: tuple[int, ...],
+    sigma: float | tuple[float, ...],
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
     """Periodic Gaussian noise of unit variance, correlated over `sigma` voxels."""
     noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, mode="wrap")
     return np.asarray((noise - noise.mean()) / (noise.std() + 1e-9), np.float32)
 
 
+@dataclass(frozen=True)
+class _Spots:
+    """Points to paint, with what every painter needs to know of them. All arrays have one shape.
+
+    Attributes:
+        x, y, z: heart coordinates, mm. r: distance from the bent axis, mm.
+        at: index into the tables of `Surfaces`. row: their row alone. noise: `Chest.texture` there.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    z: NDArray[np.float32]
+    r: NDArray[np.float32]
+    at: NDArray[np.intp]
+    row: NDArray[np.intp]
+    noise: NDArray[np.float32]
+
+
 class Scene:
-    """One heart in one chest, frozen at one moment."""
+    """One heart in one chest, frozen at one moment. Painters overwrite each other: the heart comes last."""
 
     def __init__(self, heart: Heart, chest: Chest, time: float) -> None:
         self.heart, self.chest, self.time = heart, chest, time
@@ -144,7 +166,7 @@ class Scene:
         rest = self.surfaces if self.surfaces.activation < 1e-3 else heart.surfaces(0.0)
         self._reach_diaphragm = self._reach(rest.outer, chest.diaphragm)
         self._reach_wall = self._reach(rest.outer, chest.wall)
-        self._turn = int(round(heart.lv.twist * self.surfaces.activation * 0.3 * THETAS / (2 * np.pi)))
+        self._turn = round(heart.lv.twist * self.surfaces.activation * 0.3 * THETAS / (2 * np.pi))
 
     def _fat_radius(self, outer: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, THETAS) outline of the pericardial fat: it fills the grooves between the ventricles."""
@@ -152,7 +174,9 @@ class Scene:
         filled = ndimage.grey_closing(coarse, (1, 11), mode="wrap")
         lumps = self.chest.strands[np.arange(len(coarse)) * 64 // len(coarse)][:, ::8]
         lumps = ndimage.gaussian_filter(lumps, (1, 3), mode=("nearest", "wrap"))
-        depth = self.chest.pericardial_fat * np.clip(self.chest.fat_cover + self.chest.fat_swing * lumps / (lumps.std() + 1e-6), 0.0, 4)
+        depth = self.chest.pericardial_fat * np.clip(
+            self.chest.fat_cover + self.chest.fat_swing * lumps / (lumps.std() + 1e-6), 0.0, 4
+        )
         radius = ndimage.gaussian_filter1d(filled, 1.0, axis=1, mode="wrap")
         radius = np.maximum(radius, coarse) + depth
         heights = self.surfaces.heights[::4]
@@ -175,69 +199,74 @@ class Scene:
     def tissues(self, points: NDArray[np.float32]) -> NDArray[np.uint8]:
         """`Tissue` codes at points (..., 3), heart coordinates, mm."""
         points = np.asarray(points, np.float32)
+        spots = self._spots(points)
         codes = np.full(points.shape[:-1], Tissue.LUNG, np.uint8)
-        x, y, z = (np.ascontiguousarray(points[..., i]) for i in range(3))
-        r, at = self.heart.polar(points, self.surfaces)
-        noise = self._texture(x, y, z)
-        codes[noise > self._vessel_level()] = Tissue.LUNG_VESSEL
-        row = np.clip(np.rint((z - self.surfaces.z0) / Z_STEP), 0, len(self._reach_wall) - 1).astype(np.intp)
-        self._paint_abdomen(codes, x, y, z, row, noise)
-        self._paint_chest_wall(codes, x, y, z, row, noise)
+        codes[spots.noise > self._vessel_level()] = Tissue.LUNG_VESSEL
+        self._paint_abdomen(codes, spots)
+        self._paint_chest_wall(codes, spots)
         for tube in self.chest.tubes:
-            self._paint_tube(codes, tube, x, y, z)
+            self._paint_tube(codes, tube, spots, spots.z)
         if self.chest.clutter:
-            self._paint_clutter(codes, x, y, z)
-        self._paint_fat(codes, r, at, z, noise)
-        lift = self.surfaces.base
+            self._paint_clutter(codes, spots)
+        self._paint_fat(codes, spots)
+        above = spots.z - self.surfaces.base
         for tube in self.chest.atria:
-            self._paint_tube(codes, tube, x, y, z - lift)
-        self._paint_right(codes, x, y, z, r, at, noise)
-        self._paint_left(codes, x, y, z, r, at)
+            self._paint_tube(codes, tube, spots, above)
+        self._paint_right(codes, spots)
+        self._paint_left(codes, spots)
         return codes
 
-    def _paint_clutter(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
-                       z: NDArray[np.float32]) -> None:
+    def _spots(self, points: NDArray[np.float32]) -> _Spots:
+        x, y, z = (np.ascontiguousarray(points[..., i]) for i in range(3))
+        r, at = self.heart.polar(points, self.surfaces)
+        return _Spots(x, y, z, r, at, at // THETAS, self._texture(x, y, z))
+
+    def _paint_clutter(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+        x, y, z = spots.x, spots.y, spots.z
         noise = self._texture(x, y, z, self.chest.clutter_step)
         patches = np.asarray(self.chest.clutter, np.uint8)
         bins = np.clip((noise + 2.0) * (len(patches) / 4.0), 0, len(patches) - 1).astype(np.intp)
         there = self._texture(y, z, x, 2.3 * self.chest.clutter_step) > -0.3
         codes[there] = patches[bins[there]]
 
-    def _texture(self, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32],
-                 step: float = TEXTURE_STEP) -> NDArray[np.float32]:
+    def _texture(
+        self, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32], step: float = TEXTURE_STEP
+    ) -> NDArray[np.float32]:
         n = self.chest.texture.shape[0]
         i, j, k = ((c * np.float32(1 / step)).astype(np.int32) % n for c in (x, y, z))
-        return self.chest.texture.ravel()[(i * n + j) * n + k]
+        return np.asarray(self.chest.texture.ravel()[(i * n + j) * n + k])
 
     def _vessel_level(self) -> float:
         share = min(max(self.chest.lung_vessels, 1e-4), 0.5)
-        return float(np.sqrt(2) * _inverse_erf(1 - 2 * share))
+        return float(norm.ppf(1 - share))
 
-    def _paint_abdomen(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
-                       z: NDArray[np.float32], row: NDArray[np.intp], noise: NDArray[np.float32]) -> None:
+    def _paint_abdomen(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+        x, y, z, noise = spots.x, spots.y, spots.z, spots.noise
         c, s = np.cos(self.chest.diaphragm), np.sin(self.chest.diaphragm)
         along = c * y - s * x
         dome = along**2 / 500.0
         climb = self.chest.diaphragm_lean * (z - 0.5 * self.heart.lv.length)
-        depth = (c * x + s * y) - self._reach_diaphragm[row] - self.chest.diaphragm_gap - dome * 0.5 - climb
+        depth = (c * x + s * y) - self._reach_diaphragm[spots.row] - self.chest.diaphragm_gap - dome * 0.5 - climb
         below = depth > 0
-        liver = along * np.sign(c * 0 + 1) < self.chest.liver_share
+        liver = along < self.chest.liver_share
         codes[below] = np.where(liver[below], Tissue.LIVER, Tissue.SPLEEN)
         codes[below & (np.abs(depth - 2) < 1.2)] = Tissue.MUSCLE
         codes[below & liver & (noise > 1.9)] = Tissue.BLOOD_VESSEL
         codes[below & ~liver & (noise < -0.4) & (depth > 6)] = Tissue.FAT
 
-    def _paint_chest_wall(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
-                          z: NDArray[np.float32], row: NDArray[np.intp], noise: NDArray[np.float32]) -> None:
+    def _paint_chest_wall(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+        x, y, z, noise = spots.x, spots.y, spots.z, spots.noise
         chest = self.chest
         c, s = np.cos(chest.wall), np.sin(chest.wall)
         u, v = c * x + s * y, c * y - s * x
-        start = self._reach_wall[row] + chest.wall_gap
+        start = self._reach_wall[spots.row] + chest.wall_gap
         # A circle through the wall's nearest point, so that the wall curves around the heart.
         depth = np.hypot(u - start + chest.wall_radius, v) - chest.wall_radius
         height, length, offset = chest.wall_waves
         if height:
-            depth = depth + np.float32(height) * (np.sin(v / length + offset) + np.sin(0.4 * v / length + 2 * offset) - 1)
+            depth = depth + np.float32(height) * (
+                np.sin(v / length + offset) + np.sin(0.4 * v / length + 2 * offset) - 1
+            )
         inside = depth > 0
         fat = inside & (depth > chest.muscle_depth)
         codes[inside] = Tissue.MUSCLE
@@ -251,33 +280,34 @@ class Scene:
         codes[fat & (noise > 2.2)] = Tissue.MUSCLE
         codes[depth > chest.muscle_depth + chest.fat_depth] = Tissue.AIR
 
-    def _paint_tube(self, codes: NDArray[np.uint8], tube: Tube, x: NDArray[np.float32], y: NDArray[np.float32],
-                    z: NDArray[np.float32]) -> None:
+    def _paint_tube(self, codes: NDArray[np.uint8], tube: Tube, spots: _Spots, z: NDArray[np.float32]) -> None:
+        """Paint one vessel or organ; `z` is the height in the tube's own terms."""
         up = z - tube.z0
         near = up > tube.bottom - tube.z0 if np.isfinite(tube.bottom) else np.ones(up.shape, bool)
         if not near.any():
             return
         growth = 1 + tube.swell * self.surfaces.activation
         rx, ry, rz = (value * growth for value in tube.radii)
-        dx, dy = x - tube.centre[0] - tube.lean[0] * up, y - tube.centre[1] - tube.lean[1] * up
+        dx = spots.x - tube.centre[0] - tube.lean[0] * up
+        dy = spots.y - tube.centre[1] - tube.lean[1] * up
         height = (up / rz) ** 2 if np.isfinite(rz) else 0.0
         inner = (dx / rx) ** 2 + (dy / ry) ** 2 + height
         outer = (dx / (rx + tube.wall)) ** 2 + (dy / (ry + tube.wall)) ** 2 + height
         codes[near & (outer < 1)] = tube.coat
         codes[near & (inner < 1)] = tube.content
 
-    def _paint_fat(self, codes: NDArray[np.uint8], r: NDArray[np.float32], at: NDArray[np.intp],
-                   z: NDArray[np.float32], noise: NDArray[np.float32]) -> None:
-        edge = self._fat.ravel()[at]
+    def _paint_fat(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+        r, noise = spots.r, spots.noise
+        edge = self._fat.ravel()[spots.at]
         codes[r < edge + self.chest.pericardium] = Tissue.PERICARDIUM
         # Above the ventricles the mediastinum is fat, vessels and lung by turns.
-        mixed = (z > self.surfaces.base + 4) & (noise < self.chest.mediastinum)
-        codes[(r < edge) & ~mixed] = Tissue.FAT
-        codes[(r < edge) & mixed] = np.where(noise[(r < edge) & mixed] < self.chest.mediastinum - 1, Tissue.LUNG, Tissue.MUSCLE)
+        mixed = (spots.z > self.surfaces.base + 4) & (noise < self.chest.mediastinum)
+        codes[r < edge] = Tissue.FAT
+        codes[(r < edge) & mixed] = Tissue.MUSCLE
+        codes[(r < edge) & mixed & (noise < self.chest.mediastinum - 1)] = Tissue.LUNG
 
-    def _paint_right(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
-                     z: NDArray[np.float32], r: NDArray[np.float32], at: NDArray[np.intp],
-                     noise: NDArray[np.float32]) -> None:
+    def _paint_right(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+        y, z, r, at = spots.y, spots.z, spots.r, spots.at
         s = self.surfaces
         inner, outer, epi = (table.ravel()[at] for table in (s.rv, s.outer, s.epi))
         below = (z < s.rv_top + s.rv_tilt * y) & (inner > epi + 0.3)
@@ -288,15 +318,15 @@ class Scene:
         apical = np.clip(1.4 - (z - self.heart.rv.apex) / max(s.rv_top - self.heart.rv.apex, 1.0), 0.2, 1.2)
         band = self.chest.trabecula_right * (0.5 + 0.8 * self._strand(at, z)) * apical
         codes[cavity & (depth < band)] = Tissue.MYOCARDIUM
-        codes[cavity & (np.abs(noise) < 0.10 * apical) & (z < s.rv_top - 15)] = Tissue.MYOCARDIUM
+        codes[cavity & (np.abs(spots.noise) < 0.10 * apical) & (z < s.rv_top - 15)] = Tissue.MYOCARDIUM
 
     def _strand(self, at: NDArray[np.intp], z: NDArray[np.float32]) -> NDArray[np.float32]:
         height = z / (self.heart.lv.length_factor(self.surfaces.activation) * self.heart.lv.length)
         row = np.clip(height * 64, 0, 63).astype(np.intp)
-        return self.chest.strands.ravel()[row * THETAS + (at - self._turn) % THETAS]
+        return np.asarray(self.chest.strands.ravel()[row * THETAS + (at - self._turn) % THETAS])
 
-    def _paint_left(self, codes: NDArray[np.uint8], x: NDArray[np.float32], y: NDArray[np.float32],
-                    z: NDArray[np.float32], r: NDArray[np.float32], at: NDArray[np.intp]) -> None:
+    def _paint_left(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+        z, r, at = spots.z, spots.r, spots.at
         s = self.surfaces
         endo, epi = s.endo.ravel()[at], s.epi.ravel()[at]
         below = z < s.base
@@ -308,24 +338,21 @@ class Scene:
         band = self.chest.trabecula_left * (0.2 + 0.8 * self._strand(at, z)) * apical
         codes[cavity & (endo - r < band)] = Tissue.MYOCARDIUM
         for papillary in self.chest.papillary:
-            self._paint_papillary(codes, papillary, cavity, x, y, z)
+            self._paint_papillary(codes, papillary, cavity, spots)
 
-    def _paint_papillary(self, codes: NDArray[np.uint8], papillary: tuple[float, float, float, float],
-                         cavity: NDArray[np.bool_], x: NDArray[np.float32], y: NDArray[np.float32],
-                         z: NDArray[np.float32]) -> None:
+    def _paint_papillary(
+        self,
+        codes: NDArray[np.uint8],
+        papillary: tuple[float, float, float, float],
+        cavity: NDArray[np.bool_],
+        spots: _Spots,
+    ) -> None:
         angle, radius, low, high = papillary
         s = self.surfaces
-        share = z / s.base
+        share = spots.z / s.base
         size = radius * np.sqrt(np.clip((high - share) / (high - low), 0, 1)) * (share > low * 0.6)
         column = int((angle + np.pi) / (2 * np.pi) * THETAS) % THETAS
-        row = np.clip(np.rint((z - s.z0) / Z_STEP), 0, len(s.endo) - 1).astype(np.intp)
-        seat = np.maximum(s.endo[:, column][row] - radius * (0.6 + share), 0.25 * radius)
-        dx, dy = self.heart.axis_shift(z)
+        seat = np.maximum(s.endo[:, column][spots.row] - radius * (0.6 + share), 0.25 * radius)
+        dx, dy = self.heart.axis_shift(spots.z)
         px, py = seat * np.cos(angle) + dx, seat * np.sin(angle) + dy
-        codes[cavity & ((x - px) ** 2 + (y - py) ** 2 < size**2)] = Tissue.MYOCARDIUM
-
-
-def _inverse_erf(value: float) -> float:
-    from scipy.special import erfinv
-
-    return float(erfinv(value))
+        codes[cavity & ((spots.x - px) ** 2 + (spots.y - py) ** 2 < size**2)] = Tissue.MYOCARDIUM

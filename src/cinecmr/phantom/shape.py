@@ -80,7 +80,7 @@ def bowl(share: NDArray[np.float32], fullness: float) -> NDArray[np.float32]:
     array([0., 0., 1.], dtype=float32)
     """
     rise = np.clip(share, 0, 1)
-    return np.sqrt(1 - (1 - rise) ** fullness).astype(np.float32)
+    return np.asarray(np.sqrt(1 - (1 - rise) ** fullness), np.float32)
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,11 @@ class LeftVentricle:
         if not 0.2 < self.squeeze <= 1.3:
             raise ValueError(f"squeeze is a share of the endocardial radius, 0.2 to 1.3, got {self.squeeze}")
 
-    def reference_radii(self, theta: NDArray[np.float32], height: NDArray[np.float32],
-                        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def reference_radii(
+        self,
+        theta: NDArray[np.float32],
+        height: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Endocardial and epicardial radius at end-diastole.
 
         Args:
@@ -153,12 +156,16 @@ class LeftVentricle:
         return endo.astype(np.float32), np.maximum(epi + 0.5 * grown, endo).astype(np.float32)
 
     def length_factor(self, activation: float) -> float:
-        """lambda at an activation."""
+        """Lambda at an activation."""
         return 1 + (self.shortening - 1) * activation
 
-    def squeeze_factor(self, theta: NDArray[np.float32], share: NDArray[np.float32], activation: float,
-                       ) -> NDArray[np.float32]:
-        """f at material angles and heights, broadcast."""
+    def squeeze_factor(
+        self,
+        theta: NDArray[np.float32],
+        share: NDArray[np.float32],
+        activation: float,
+    ) -> NDArray[np.float32]:
+        """F at material angles and heights, broadcast."""
         end = self.squeeze + self.squeeze_slope * (2 * share - 1) + 0 * theta
         for region in self.still:
             weight = region.weight(theta, share)
@@ -169,8 +176,12 @@ class LeftVentricle:
         """tau(Z), rad: the apex turns one way, the base a little the other."""
         return np.asarray(self.twist * activation * (0.7 - share), np.float32)
 
-    def radii(self, theta: NDArray[np.float32], z: NDArray[np.float32], activation: float,
-              ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def radii(
+        self,
+        theta: NDArray[np.float32],
+        z: NDArray[np.float32],
+        activation: float,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Endocardial and epicardial radius at heights z in space, for (THETAS,) angles and (n, 1) heights, mm."""
         shorter = self.length_factor(activation)
         height = (z / shorter).astype(np.float32)
@@ -181,6 +192,15 @@ class LeftVentricle:
         epi2 = epi0**2 / shorter + endo0**2 * (f**2 - 1 / shorter)
         endo = f * endo0
         return endo.astype(np.float32), np.sqrt(np.maximum(epi2, endo**2)).astype(np.float32)
+
+    def cavity_ml(self, activation: float) -> float:
+        """Volume of the cavity, ml: lambda times the sum of f^2 Ren^2 / 2 over material angles and heights."""
+        height = np.arange(0.5 * Z_STEP, self.length, Z_STEP, dtype=np.float32)[:, None]
+        theta = directions()[::4]
+        endo = self.reference_radii(theta, height)[0].astype(np.float64)
+        f = self.squeeze_factor(theta, (height / self.length).astype(np.float32), activation)
+        cell = (2 * np.pi / len(theta)) * (self.length / len(height)) / 1000
+        return float(0.5 * (f.astype(np.float64) ** 2 * endo**2).sum() * cell * self.length_factor(activation))
 
     def base(self, activation: float) -> float:
         """Height of the mitral plane, mm."""
@@ -225,12 +245,19 @@ class RightVentricle:
     wall: float = 3.0
     ripple: Ripple = field(default_factory=Ripple)
 
-    def outer_radius(self, theta: NDArray[np.float32], z: NDArray[np.float32], septum: NDArray[np.float32],
-                     reference: NDArray[np.float32], activation: float) -> NDArray[np.float32]:
+    def outer_radius(
+        self,
+        theta: NDArray[np.float32],
+        z: NDArray[np.float32],
+        septum: NDArray[np.float32],
+        reference: NDArray[np.float32],
+        activation: float,
+    ) -> NDArray[np.float32]:
         """Radius of the inner face of the free wall.
 
         Args:
-            theta: (THETAS,) rad. z: (n, 1) mm.
+            theta: (THETAS,) rad.
+            z: (n, 1) mm.
             septum: (n, THETAS) epicardial radius of the left ventricle now, mm.
             reference: (n, 1) mean epicardial radius at end-diastole at these heights, mm.
             activation: 0 to 1.

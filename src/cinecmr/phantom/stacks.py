@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cinecmr.phantom.heart import Heart
 
 
-VERSION = 1  # raise it whenever a seed begins to give another stack, so that no old pool is taken for a new one
+VERSION = 2  # raise it whenever a seed begins to give another stack, so that no old pool is taken for a new one
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,15 @@ class StackRecipe:
 def draw_scanner(rng: np.random.Generator) -> Scanner:
     """A machine from a range wider than the presets."""
     return Scanner(
-        field_t=float(rng.choice([1.5, 3.0])), flip_deg=rng.uniform(35, 75), tr_ms=rng.uniform(2.6, 4.0),
-        slice_mm=rng.uniform(5, 10), gap_mm=0.0, blur=rng.uniform(0.35, 1.0), snr=float(np.exp(rng.uniform(np.log(9), np.log(60)))),
-        shading=rng.uniform(0, 0.9), banding=rng.uniform(0, 0.4) * (rng.random() < 0.4),
+        field_t=float(rng.choice([1.5, 3.0])),
+        flip_deg=rng.uniform(35, 75),
+        tr_ms=rng.uniform(2.6, 4.0),
+        slice_mm=rng.uniform(5, 10),
+        gap_mm=0.0,
+        blur=rng.uniform(0.35, 1.0),
+        snr=float(np.exp(rng.uniform(np.log(9), np.log(60)))),
+        shading=rng.uniform(0, 0.9),
+        banding=rng.uniform(0, 0.4) * (rng.random() < 0.4),
     )
 
 
@@ -73,7 +79,12 @@ def draw_wild_look(scanner: Scanner, rng: np.random.Generator) -> Look:
 
 def _heights(heart: Heart, recipe: StackRecipe, rng: np.random.Generator) -> NDArray[np.float64]:
     """Slice heights of one window, base first or apex first; it may begin above the base or end below the apex."""
-    step = float(rng.choice([rng.uniform(5, 7), rng.uniform(7.5, 10.5), rng.uniform(10, 13), rng.uniform(13, 18)], p=[0.15, 0.6, 0.17, 0.08]))
+    step = float(
+        rng.choice(
+            [rng.uniform(5, 7), rng.uniform(7.5, 10.5), rng.uniform(10, 13), rng.uniform(13, 18)],
+            p=[0.15, 0.6, 0.17, 0.08],
+        )
+    )
     top = heart.lv.length + rng.uniform(-4, 24)
     bottom = -rng.uniform(-6, 18)
     heights = np.arange(top, bottom, -step)
@@ -84,9 +95,13 @@ def _heights(heart: Heart, recipe: StackRecipe, rng: np.random.Generator) -> NDA
     return window if rng.random() < 0.5 else window[::-1]
 
 
-def _plane(recipe: StackRecipe, heart: Heart, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Pixel centres (x, y, 3) of a slice through the origin, heart coordinates, and its unit normal: turned any way
-    about the axis, mirrored or not, tilted by a technologist's error."""
+def _plane(
+    recipe: StackRecipe, heart: Heart, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Pixel centres (x, y, 3) of a slice through the origin, heart coordinates, and its unit normal.
+
+    Turned any way about the axis, mirrored or not, tilted by a technologist's error.
+    """
     step = recipe.pixel_mm * float(np.exp(rng.uniform(*np.log(recipe.zoom))))
     grid = (np.arange(recipe.pixels) - (recipe.pixels - 1) / 2) * step
     u, v = np.meshgrid(grid, grid * rng.choice([-1, 1]), indexing="ij")
@@ -105,8 +120,15 @@ class _Warp:
     """A smooth shift of every point in plane: three waves each way, 60 to 200 mm long."""
 
     def __init__(self, rng: np.random.Generator, size: float) -> None:
-        self.waves = [(*(2 * np.pi / rng.uniform(60, 200) * rng.choice([-1, 1], 2)), rng.normal(0, 0.02), rng.uniform(0, 2 * np.pi),
-                       rng.normal(0, size, 2)) for _ in range(3)]
+        self.waves = [
+            (
+                *(2 * np.pi / rng.uniform(60, 200) * rng.choice([-1, 1], 2)),
+                rng.normal(0, 0.02),
+                rng.uniform(0, 2 * np.pi),
+                rng.normal(0, size, 2),
+            )
+            for _ in range(3)
+        ]
 
     def __call__(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         moved = points.copy()
@@ -130,11 +152,14 @@ def _moment(heart: Heart, rng: np.random.Generator) -> float:
 def to_bytes(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A stack's intensities as 0 to 255, between its 0.5th and 99.5th percentile."""
     low, high = np.percentile(picture, (0.5, 99.5))
-    return np.rint(np.clip((picture - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.clip((picture - low) / max(high - low, 1e-6), 0, 1) * 255), np.uint8)
 
 
-def training_stacks(seed: int, recipe: StackRecipe | None = None, moments: int = 2,
-                    ) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+def training_stacks(
+    seed: int,
+    recipe: StackRecipe | None = None,
+    moments: int = 2,
+) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Stacks of one synthetic subject.
 
     Args:
@@ -152,8 +177,12 @@ def training_stacks(seed: int, recipe: StackRecipe | None = None, moments: int =
     return [_stack(heart, chest, recipe, rng) for _ in range(moments)]
 
 
-def _stack(heart: Heart, chest: Chest, recipe: StackRecipe, rng: np.random.Generator,
-           ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _stack(
+    heart: Heart,
+    chest: Chest,
+    recipe: StackRecipe,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     scanner = draw_scanner(rng)
     look = draw_wild_look(scanner, rng) if rng.random() < recipe.wild else draw_look(scanner, rng, 0.2)
     around = _cluttered(chest, rng) if rng.random() < recipe.clutter else chest

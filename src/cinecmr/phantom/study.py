@@ -64,17 +64,31 @@ def draw_placing(rng: np.random.Generator) -> Placing:
     matrix[:3, 3] = rng.normal(0, 15, 3) + np.array([-35.0, 20.0, -30.0])
     tilt = (float(np.radians(rng.normal(0, 2.0))), float(np.radians(rng.normal(0, 2.0))))
     errors = {view: float(np.radians(rng.normal(0, 4.0))) for view in LONG_AXIS_ANGLES}
-    return Placing(matrix, float(np.radians(rng.normal(0, 15))), tilt, bool(rng.random() < 0.7), rng.uniform(2, 12),
-                   float(abs(rng.normal(0.6, 0.4))), errors)
+    return Placing(
+        matrix,
+        float(np.radians(rng.normal(0, 15))),
+        tilt,
+        bool(rng.random() < 0.7),
+        rng.uniform(2, 12),
+        float(abs(rng.normal(0.6, 0.4))),
+        errors,
+    )
 
 
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return vector / np.linalg.norm(vector)
 
 
-def synthetic_study(seed: int, disease: Disease | None = None, *, frames: int = 25, long_axis: bool = True,
-                    scanner: Scanner | None = None, matrix: tuple[int, int] | None = None,
-                    progress: Callable[[float], None] | None = None) -> tuple[Study, Findings]:
+def synthetic_study(
+    seed: int,
+    disease: Disease | None = None,
+    *,
+    frames: int = 25,
+    long_axis: bool = True,
+    scanner: Scanner | None = None,
+    matrix: tuple[int, int] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[Study, Findings]:
     """One synthetic visit.
 
     Args:
@@ -104,15 +118,21 @@ def synthetic_study(seed: int, disease: Disease | None = None, *, frames: int = 
     times = np.arange(frames) / frames
     camera = _Camera(heart, chest, machine, look, placing, times)
     taken = camera.take(images, rng, progress)
-    study = Study(f"phantom-{seed:05d}", {(view, Contrast.CINE): image for view, (image, _) in taken.items()},
-                  _facts(heart, machine), provenance={"format": "synthetic", "seed": str(seed), "disease": heart.person.disease.value})
+    study = Study(
+        f"phantom-{seed:05d}",
+        {(view, Contrast.CINE): image for view, (image, _) in taken.items()},
+        _facts(heart, machine),
+        provenance={"format": "synthetic", "seed": str(seed), "disease": heart.person.disease.value},
+    )
     labels = {(view, Contrast.CINE): found for view, (_, found) in taken.items()}
     return study, Findings(labels=labels) | truth(heart, times)
 
 
 def _facts(heart: Heart, machine: Scanner) -> Facts:
     person = heart.person
-    return Facts(person.height_m, person.weight_kg, person.age_y, person.sex, machine.vendor, machine.model, machine.field_t)
+    return Facts(
+        person.height_m, person.weight_kg, person.age_y, person.sex, machine.vendor, machine.model, machine.field_t
+    )
 
 
 def truth(heart: Heart, times: NDArray[np.float64]) -> Findings:
@@ -138,8 +158,9 @@ def truth(heart: Heart, times: NDArray[np.float64]) -> Findings:
         say(f"{name}SV", curve[ed] - curve[es], "ml", None)
         say(f"{name}EF", 100 * (curve[ed] - curve[es]) / curve[ed], "%", None)
     say("LVM", MUSCLE_DENSITY * curves[Structure.MYO][cycle["LV_ED"]], "g", cycle["LV_ED"])
-    return Findings(measurements=measurements, cycle=cycle,
-                    curves={"LV": curves[Structure.LV], "RV": curves[Structure.RV]})
+    return Findings(
+        measurements=measurements, cycle=cycle, curves={"LV": curves[Structure.LV], "RV": curves[Structure.RV]}
+    )
 
 
 @dataclass(frozen=True)
@@ -195,8 +216,9 @@ class _Planner:
         affine = self._affine(pixel * across, pixel * along, normal, start)
         return _Planes(affine, (size, size, 1), np.zeros((1, 2)), self.machine.slice_mm)
 
-    def _affine(self, x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64],
-                start: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _affine(
+        self, x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64], start: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         local = np.eye(4)
         local[:3, 0], local[:3, 1], local[:3, 2], local[:3, 3] = x, y, z, start
         return np.asarray(self.placing.to_patient @ local, np.float64)
@@ -211,8 +233,12 @@ class _Camera:
     placing: Placing
     times: NDArray[np.float64]
 
-    def take(self, views: dict[View, _Planes], rng: np.random.Generator, progress: Callable[[float], None] | None,
-             ) -> dict[View, tuple[Image, NDArray[np.uint8]]]:
+    def take(
+        self,
+        views: dict[View, _Planes],
+        rng: np.random.Generator,
+        progress: Callable[[float], None] | None,
+    ) -> dict[View, tuple[Image, NDArray[np.uint8]]]:
         """Every slice of every view at every moment: picture and labels."""
         from_patient = np.linalg.inv(self.placing.to_patient)
         local = {view: self._points(planes, from_patient @ planes.affine) for view, planes in views.items()}
@@ -239,7 +265,7 @@ class _Camera:
         The shift is what breath-holds do: the anatomy is elsewhere than the header says.
         """
         grid = np.stack(np.meshgrid(*(np.arange(n) for n in planes.shape), indexing="ij"), axis=-1)
-        points = apply_affine(affine, grid)
+        points = apply_affine(affine, grid.astype(np.float64))
         directions = affine[:3, :2] / np.linalg.norm(affine[:3, :2], axis=0)
         points = points + (planes.shifts @ directions.T)[None, None]
         normal = _unit(np.cross(affine[:3, 0], affine[:3, 1]))
@@ -249,5 +275,13 @@ class _Camera:
         scale = 1200.0 / max(float(np.percentile(picture, 99.5)), 1e-6)
         data = np.clip(np.rint(picture * scale), 0, 4095).astype(np.int16)
         rr = self.heart.beat.rr_s
-        return Image(data, planes.affine, self.times * rr, view, Contrast.CINE, rr_ms=1000 * rr, thickness_mm=planes.thickness,
-                     slice_shift_mm=planes.shifts if view is View.SAX else None)
+        return Image(
+            data,
+            planes.affine,
+            self.times * rr,
+            view,
+            Contrast.CINE,
+            rr_ms=1000 * rr,
+            thickness_mm=planes.thickness,
+            slice_shift_mm=planes.shifts if view is View.SAX else None,
+        )

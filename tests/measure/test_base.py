@@ -1,0 +1,57 @@
+"""The mitral plane between slices, against a bowl whose plane is known."""
+
+import numpy as np
+import pytest
+
+from cinecmr.measure.base import find_base
+
+SPACING = 10.0
+
+
+def beating_bowl(base_mm: float, descent_mm: float, frames: int = 20, slices: int = 13, squeeze: float = 0.65):
+    """(z, t) areas, apex first, of a tube that narrows and shortens; and the true plane (t,) in slices."""
+    e = np.sin(np.pi * np.arange(frames) / frames) ** 2
+    plane = (base_mm - descent_mm * e) / SPACING
+    z = np.arange(slices)[:, None]
+    radius = 25 * (1 + (squeeze - 1) * e)[None, :] * np.sqrt(np.clip((z + 0.5) / 4, 0, 1))
+    return np.where(z < plane[None, :], np.pi * radius**2, 0.0), plane
+
+
+@pytest.mark.parametrize("base_mm", np.linspace(84, 94, 6))
+def test_the_plane_is_found_closer_than_the_nearest_slice(base_mm):
+    counts, plane = beating_bowl(base_mm, descent_mm=13.0)
+    base = find_base(counts, SPACING)
+    assert np.abs(base.height - plane).max() < 0.3
+    assert ((base.height >= base.top) & (base.height <= base.top + 1)).all()
+
+
+def test_over_many_placings_the_error_is_half_that_of_whole_slices():
+    by_slice, by_plane = [], []
+    for base_mm in np.linspace(80, 100, 41):
+        counts, plane = beating_bowl(base_mm, descent_mm=13.0)
+        base = find_base(counts, SPACING)
+        by_slice.append(abs(base.top[0] + 0.5 - plane[0]))
+        by_plane.append(abs(base.height[0] - plane[0]))
+    assert np.mean(by_plane) < 0.5 * np.mean(by_slice)
+
+
+def test_the_order_of_the_slices_does_not_matter():
+    counts, _ = beating_bowl(88.0, 13.0)
+    there, back = find_base(counts, SPACING), find_base(counts[::-1], SPACING)
+    np.testing.assert_allclose(there.added(counts), back.added(counts[::-1]))
+
+
+def test_what_is_added_is_never_more_than_half_the_basal_slice():
+    counts, _ = beating_bowl(91.0, 30.0)
+    base = find_base(counts, SPACING)
+    top = counts[base.top, np.arange(counts.shape[1])]
+    assert (np.abs(base.added(counts)) <= 0.5 * top + 1e-9).all()
+
+
+def test_nothing_is_claimed_of_too_few_frames_or_an_open_stack():
+    counts, _ = beating_bowl(88.0, 13.0)
+    assert find_base(counts[:, :7], SPACING) is None
+    assert find_base(counts[:9], SPACING) is None  # the ventricle goes on beyond the last slice
+    missing = counts.copy()
+    missing[:, 3] = np.nan
+    assert find_base(missing, SPACING) is None
