@@ -26,10 +26,11 @@ def test_the_siemens_study_has_six_slices_17_7_mm_apart_and_three_long_axes():
     assert (sax.slices, sax.frames, sax.thickness_mm) == (6, 25, 6.0)
     assert sax.spacing[2] == pytest.approx(17.7, abs=0.05)
     assert {flag.code for flag in found.flags} == {"slice-gap", "no-sex", "view-name-differs"}
-    used = {row.series: row.view for row in io.inspect(SIEMENS).rows if row.used and row.view != "SAX"}
+    rows = io.inspect(SIEMENS).rows
+    used = {row.series: row.view for row in rows if row.used and row.view != "SAX"}
     # 16001 is called 4CH, but its picture shows left ventricle and aorta: the three-chamber view.
     assert used == {"14001": "LAX_4C", "16001": "LAX_3C", "17001": "LAX_2C"}
-    left = {row.series: row.reason for row in io.inspect(SIEMENS).rows if not row.used}
+    left = {row.series: row.reason for row in rows if not row.used}
     assert set(left) == {"19001", "22001"}  # a two-chamber view of the right ventricle, and its outflow tract
 
 

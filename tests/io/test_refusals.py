@@ -79,15 +79,15 @@ def test_the_user_can_name_the_stack_to_use(tmp_path, short_ball):
     assert (found[next(iter(found.views))].data == short_ball.image.data).all()
 
 
-def test_no_identifier_of_the_header_reaches_study_inspection_or_refusal(tmp_path, ball):
-    write_dicom(ball.study, tmp_path / "study", faults=["other-series", "one-truncated"])
+def test_no_identifier_of_the_header_reaches_study_or_inspection(tmp_path, short_ball):
+    write_dicom(short_ball.study, tmp_path / "study", faults=["repeated-slice", "one-truncated"])
     found, seen = io.read(tmp_path / "study"), io.inspect(tmp_path / "study")
     told = f"{found!r} {seen.to_json()} {seen.to_table()}"
     for secret in (PLANTED_NAME, PLANTED_ID, "PLANTED", "19601231"):
         assert secret not in told
     assert found.subject == seen.subject
     assert found.subject.startswith("sub-")
-    assert io.read(tmp_path / "study", keep_id=True).subject == f"{PLANTED_ID}-ball"
+    assert io.inspect(tmp_path / "study", keep_id=True).subject == f"{PLANTED_ID}-ball"
 
 
 def test_the_input_hash_follows_the_pixels_and_not_the_file_names(tmp_path, short_ball):
@@ -105,7 +105,7 @@ def test_damaged_headers_are_left_out_or_refused_and_never_crash(tmp_path, short
     (file,) = (tmp_path / "study").rglob("*.dcm")
     whole, rng = file.read_bytes(), np.random.default_rng(4)
     told = set()
-    for _ in range(150):
+    for _ in range(80):
         damaged = bytearray(whole)
         for place in rng.integers(132, len(whole) - 1144, 6):
             damaged[place] = rng.integers(256)

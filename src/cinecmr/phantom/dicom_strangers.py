@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def other_series(files: list[Frame], rng: np.random.Generator) -> list[Frame]:  # noqa: ARG001
     """Localiser, late enhancement, T1 map, perfusion, phase contrast, tagging, InlineVF, screenshot."""
     one = [f for f in sax(files) if f.z == 1]
+    two = [f for f in sax(files) if f.z in (1, 2)]
     made = _other(one[:1], "loc", "localizer", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     made += _other([f for f in sax(files) if f.t == 0], "lge", "PSIR sax", InversionTime=decimal(300))
     t1 = _other(one[:8], "t1", "MOLLI sax")
@@ -26,8 +27,8 @@ def other_series(files: list[Frame], rng: np.random.Generator) -> list[Frame]:  
         f.ds.AcquisitionTime = f.ds.ContentTime = clock_text(36000.0 + 0.9 * f.t)
     made += t1 + perfusion
     made += _other(one, "flow", "ao", ImageType=["ORIGINAL", "PRIMARY", "P", "RETRO"])
-    made += _other(sax(files), "tag", "cine sax TAG")
-    made += _other(sax(files), "vf", "InlineVF", ImageType=["DERIVED", "PRIMARY", "M", "INLINEVF"])
+    made += _other(two, "tag", "cine sax TAG")
+    made += _other(two, "vf", "InlineVF", ImageType=["DERIVED", "PRIMARY", "M", "INLINEVF"])
     made += _other(one[:1], "shot", "report", BurnedInAnnotation="YES")
     return [*files, *made]
 
