@@ -5,6 +5,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# two processes, each with whole test files, so that their fixtures are made once
+TOGETHER := -n 2 --dist loadfile
 
 .PHONY: demo test quick check environment
 
@@ -26,13 +28,13 @@ demo: $(READY)
 	@echo "Open demo/report.html in a browser."
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(TOGETHER)
 
 quick: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" $(TOGETHER)
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(TOGETHER)
