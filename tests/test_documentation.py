@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "results").glob("*.md")])
 TREES = [ROOT / "README.md", ROOT / "docs" / "explanation" / "architecture.md"]
 SRC = ROOT / "src" / "cinecmr"
+COMMANDS = get_command(app)
 
 
 def blocks(page: Path) -> list[str]:
@@ -62,8 +63,7 @@ def commands(page: Path) -> list[list[str]]:
 
 def unknown(words: list[str]) -> list[str]:
     """Words that the command line does not know: a command, or an option."""
-    command = get_command(app)
-    rest = list(words)
+    command, rest = COMMANDS, list(words)
     while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
         if rest[0] not in command.commands:
             return [rest[0]]
