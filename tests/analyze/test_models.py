@@ -15,7 +15,7 @@ from cinecmr.networks.stack_unet import StackUNet, StackUNetConfig
 from cinecmr.study import Image
 
 NETWORK = {"channels_in": 1, "classes": 4, "widths": [4, 4], "mixing_from": 1}
-READING = {"pixel_mm": 4.0, "pixels": 32, "size_limits": [0.8, 1.25], "turns": 1, "locate_frames": 1}
+READING = {"pixel_mm": 4.0, "pixels": 32, "zooms": [0.75], "turns": 1, "locate_frames": 1}
 
 
 def put(shelf, name="tiny", half=False, **facts):
@@ -85,7 +85,7 @@ def test_weights_kept_in_half_precision_are_asked_in_full(shelf):
 def test_the_way_a_model_is_asked_stands_on_its_card(shelf):
     put(shelf)
     settings = models.load("tiny").reader.settings
-    assert (settings.pixel_mm, settings.pixels, settings.turns, settings.size_limits) == (4.0, 32, 1, (0.8, 1.25))
+    assert (settings.pixel_mm, settings.pixels, settings.turns, settings.zooms) == (4.0, 32, 1, (0.75,))
 
 
 def test_changed_weights_are_refused(shelf):

@@ -31,9 +31,8 @@ class ReadingSettings:
 
     Attributes:
         pixel_mm: pixel size the network learned at. pixels: of its window; a multiple of the network's.
-        heart_mm: diameter of both ventricles in the middle of the training range; a heart found larger or smaller
-            than the limits below is read again at a pixel size that brings it there.
-        size_limits: smallest and largest share of `heart_mm` read as it is.
+        zooms: other pixel sizes, as factors, at which the heart is looked for.
+        zoom_margin: how much more of a ring another zoom must show to be taken.
         turns: copies (mirrored, turned) whose answers are averaged: 1, 2, 4 or 8.
         smooth_time: weight of each neighbouring frame in the average of shares.
         locate_frames: frames in which the heart is looked for.
@@ -41,8 +40,8 @@ class ReadingSettings:
 
     pixel_mm: float = 1.7
     pixels: int = 112
-    heart_mm: float = 95.0
-    size_limits: tuple[float, float] = (0.8, 1.25)
+    zooms: tuple[float, ...] = (0.75, 1.35)
+    zoom_margin: float = 0.12
     turns: int = 4
     smooth_time: float = 0.15
     locate_frames: int = 3
@@ -146,22 +145,22 @@ class Reader:
         return torch.from_numpy(data)
 
     def _locate(self, image: Image, seen: list[int]) -> Window:
-        """The window on the heart: the whole picture is read at a few moments, then the size is checked."""
+        """The window on the heart: the whole picture is read at several zooms, and the best ring of muscle wins.
+
+        Files may not record their pixel size, and hearts are of all sizes; the network's own pixel size is kept
+        unless another shows clearly more of a left ventricle.
+        """
         frames = np.unique(np.linspace(0, image.frames, self.settings.locate_frames, endpoint=False).astype(int))
-        whole = self._whole(image, 1.0)
-        centre, size = self._find(image, seen, frames, whole)
-        low, high = self.settings.size_limits
-        ratio = size / self.settings.heart_mm
-        if size and not low <= ratio <= high:
-            whole = self._whole(image, float(np.clip(ratio, 0.4, 2.0)))
-            centre, size = self._find(image, seen, frames, whole)
-            ratio = size / self.settings.heart_mm if size else ratio
-        zoom = 1.0 if low <= ratio <= high else float(np.clip(ratio, 0.4, 2.0))
-        step = self.settings.pixel_mm * zoom / image.spacing
+        best, centre, quality = 1.0, ((image.data.shape[0] - 1) / 2, (image.data.shape[1] - 1) / 2), 0.0
+        for zoom in (1.0, *self.settings.zooms):
+            at, ring = self._find(image, seen, frames, self._whole(image, zoom))
+            if ring > quality + (self.settings.zoom_margin if zoom != 1.0 else 0.0):
+                best, centre, quality = zoom, at, ring
+        step = self.settings.pixel_mm * best / image.spacing
         return Window(centre, (step[0], step[1]), (self.settings.pixels,) * 2)
 
     def _whole(self, image: Image, zoom: float) -> Window:
-        """A window on the whole picture, at most 1.5 times 192 network pixels a side."""
+        """A window on the whole picture, at most 288 network pixels a side."""
         step = self.settings.pixel_mm * zoom / image.spacing[:2]
         shape = np.asarray(image.data.shape[:2])
         pixels = [int(np.clip(np.ceil(n / s / 16) * 16, 32, 288)) for n, s in zip(shape, step, strict=True)]
@@ -171,16 +170,14 @@ class Reader:
     def _find(
         self, image: Image, seen: list[int], frames: NDArray[np.intp], window: Window
     ) -> tuple[tuple[float, float], float]:
-        """Centre of the heart in image pixels, and its largest diameter over the slices, mm (0: nothing found)."""
+        """Centre of the heart in image pixels, and how whole its ring of muscle is, 0 (nothing found) to 1."""
         middle = seen[len(seen) // 6 : max(len(seen) - len(seen) // 6, 1)] or seen
         total = torch.zeros(window.pixels)
-        largest = 0.0
+        rings = []
         for t in frames:
-            shares = self._scores(window.sample(self._frame(image, middle, int(t))))
-            heart = (shares[1:].sum(0) > 0.5).float()
-            left = (shares[2:].sum(0) > 0.5).float()
-            total += (heart + left).sum(0)
-            largest = max(largest, float(heart.sum((1, 2)).quantile(0.8)))
+            codes = self._scores(window.sample(self._frame(image, middle, int(t)))).argmax(0)
+            total += (codes > 0).sum(0) + (codes >= Structure.MYO).sum(0)
+            rings.append(_ring(codes))
         if total.sum() < 20:
             return window.centre, 0.0
         # The bulk, not the mean: a stray patch far away must not pull the window.
@@ -191,8 +188,7 @@ class Reader:
         centre = tuple(
             c + s * (a - (n - 1) / 2) for c, s, a, n in zip(window.centre, window.step, at, window.pixels, strict=True)
         )
-        diameter = 2 * np.sqrt(largest / np.pi) * window.step[0] * image.spacing[0]
-        return (centre[0], centre[1]), float(diameter)
+        return (centre[0], centre[1]), float(np.mean(rings))
 
     def _scores(self, stack: Tensor) -> Tensor:
         """(slices, x, y) intensities -> (classes, slices, x, y) shares."""
@@ -224,6 +220,15 @@ class Reader:
                 mean = (1 - 2 * w) * mean + w * (shares[t - 1].float() + shares[(t + 1) % n].float())
             codes.append(window.spread(mean, shape).argmax(0).to(torch.uint8).permute(1, 2, 0).numpy())
         return np.stack(codes, axis=-1)
+
+
+def _ring(codes: Tensor) -> float:
+    """Share of the cavity's border that touches muscle, mean over slices (slices, x, y); 0 where there is no cavity."""
+    cavity = (codes == Structure.LV).float()[:, None]
+    border = (functional.max_pool2d(cavity, 3, 1, 1) > cavity)[:, 0]
+    touching = (border & (codes == Structure.MYO)).sum((1, 2)) / border.sum((1, 2)).clamp(min=1)
+    large = cavity.sum((1, 2, 3)) >= 12
+    return float((touching * large).mean())
 
 
 def _percentile_scaled(stack: NDArray[np.float32]) -> NDArray[np.float32]:
