@@ -196,6 +196,20 @@ def models_card(name: str) -> None:
     print(models.card(name).model_dump_json(indent=2))
 
 
+@models_app.command("note")
+def models_note(
+    card: Annotated[Path, typer.Argument(help="the card's JSON file", exists=True, dir_okay=False)],
+    result: Annotated[Path, typer.Argument(help="labels.json or evaluation.json", exists=True, dir_okay=False)],
+    data: Annotated[str, typer.Option(help="what it was measured on, in words")],
+    kind: Annotated[str, typer.Option(help="synthetic or real")],
+) -> None:
+    """Put the figures of an evaluation into a model's card."""
+    from cinecmr.experiments import card_scores
+
+    noted = card_scores.note(card, result, data, kind)
+    print(f"{noted.name}: {len(noted.scores)} evaluations on its card")
+
+
 @evaluate_app.command("phantom")
 def evaluate_phantom(
     out: OutFolder,
