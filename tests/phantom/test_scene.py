@@ -7,8 +7,9 @@ import pytest
 
 from cinecmr.anatomy import Disease, Structure
 from cinecmr.phantom.heart import Heart
-from cinecmr.phantom.population import draw_chest, draw_heart
+from cinecmr.phantom.population import draw_heart
 from cinecmr.phantom.scene import Chest, Scene, Tissue, Tube, smooth_noise
+from cinecmr.phantom.surroundings import draw_chest
 
 BLOOD = (Tissue.BLOOD_LEFT, Tissue.BLOOD_RIGHT, Tissue.BLOOD_ATRIUM, Tissue.BLOOD_VESSEL)
 

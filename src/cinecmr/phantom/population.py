@@ -1,4 +1,4 @@
-"""Who the synthetic subjects are: sizes, function and surroundings, drawn in step with each other.
+"""Who the synthetic subjects are: sizes and function, drawn in step with each other.
 
 Left ventricular volumes of healthy subjects follow body surface area and sex (Petersen 2017, Hudsmith 2005 in
 measure/normal_ranges.csv); every other group is that heart, remodelled. Shapes and contraction are set so that label
@@ -14,8 +14,7 @@ import numpy as np
 from cinecmr.anatomy import Disease, Sex, Structure
 from cinecmr.phantom.beat import Beat
 from cinecmr.phantom.heart import Heart, Person
-from cinecmr.phantom.scene import Chest, Tissue, Tube, smooth_noise
-from cinecmr.phantom.shape import THETAS, LeftVentricle, Region, RightVentricle, Ripple
+from cinecmr.phantom.shape import LeftVentricle, Region, RightVentricle, Ripple
 
 Range = tuple[float, float]  # mean and standard deviation of a normal draw, cut at two standard deviations
 
@@ -122,7 +121,8 @@ GROUPS: dict[Disease, Group] = {
 }
 
 
-def _normal(rng: np.random.Generator, mean_sd: Range, low: float = -np.inf, high: float = np.inf) -> float:
+def cut_normal(rng: np.random.Generator, mean_sd: Range, low: float = -np.inf, high: float = np.inf) -> float:
+    """A normal draw within two standard deviations of its mean, and within limits."""
     mean, sd = mean_sd
     return float(np.clip(mean + sd * np.clip(rng.standard_normal(), -2, 2), low, high))
 
@@ -130,7 +130,7 @@ def _normal(rng: np.random.Generator, mean_sd: Range, low: float = -np.inf, high
 def draw_person(rng: np.random.Generator, disease: Disease) -> Person:
     """A body: height by sex, weight by a skewed body-mass index."""
     sex = Sex.MALE if rng.random() < 0.55 else Sex.FEMALE
-    height = _normal(rng, (1.77, 0.07) if sex is Sex.MALE else (1.64, 0.065))
+    height = cut_normal(rng, (1.77, 0.07) if sex is Sex.MALE else (1.64, 0.065))
     bmi = 17.5 + float(rng.gamma(4.5, 2.0))
     return Person(
         sex, float(np.round(rng.uniform(20, 82))), round(height, 2), round(min(bmi, 45) * height**2, 1), disease
@@ -193,21 +193,21 @@ def draw_heart(rng: np.random.Generator, disease: Disease | None = None) -> Hear
     """
     disease = disease or list(Disease)[int(rng.integers(len(Disease)))]
     person, group = draw_person(rng, disease), GROUPS[disease]
-    indexed = _normal(rng, (81, 11) if person.sex is Sex.MALE else (75, 10))
-    target = indexed * person.bsa_m2 * _normal(rng, group.volume, 0.5)
-    hollow, slimness = _normal(rng, group.hollow, 0.45, 0.88), _normal(rng, group.slimness, 0.95, 1.7)
-    ef = _normal(rng, group.ef, 8, 80) / 100
+    indexed = cut_normal(rng, (81, 11) if person.sex is Sex.MALE else (75, 10))
+    target = indexed * person.bsa_m2 * cut_normal(rng, group.volume, 0.5)
+    hollow, slimness = cut_normal(rng, group.hollow, 0.45, 0.88), cut_normal(rng, group.slimness, 0.95, 1.7)
+    ef = cut_normal(rng, group.ef, 8, 80) / 100
     lv = LeftVentricle(
         epi=1.0,
         endo=hollow,
         length=2 * slimness,
         apex_wall=(1 - hollow) * rng.uniform(0.4, 0.8),
-        fullness=_normal(rng, group.fullness, 1.9),
-        taper=_normal(rng, group.taper, 0.0),
-        shortening=1 - _normal(rng, group.shortening, 0.01),
-        squeeze_slope=_normal(rng, (0.10, 0.03)),
-        twist=float(np.radians(_normal(rng, (4 + 14 * ef, 3)))),
-        flattening=_normal(rng, group.flattening, 0.0),
+        fullness=cut_normal(rng, group.fullness, 1.9),
+        taper=cut_normal(rng, group.taper, 0.0),
+        shortening=1 - cut_normal(rng, group.shortening, 0.01),
+        squeeze_slope=cut_normal(rng, (0.10, 0.03)),
+        twist=float(np.radians(cut_normal(rng, (4 + 14 * ef, 3)))),
+        flattening=cut_normal(rng, group.flattening, 0.0),
         thick=_thick(rng, disease),
         still=_still(rng, disease),
         ripple=_ripple(rng, 0.035, range(2, 8)),
@@ -216,17 +216,17 @@ def draw_heart(rng: np.random.Generator, disease: Disease | None = None) -> Hear
     lv = _scaled(lv, target)
     lv = _ejecting(lv, ef)
     rv = _draw_right(rng, group, lv)
-    rate = _normal(rng, (72, 11), 45, 115)
+    rate = cut_normal(rng, (72, 11), 45, 115)
     beat = Beat(
         60 / rate,
         float(np.clip(0.36 + 0.0022 * (rate - 70) + rng.normal(0, 0.015), 0.28, 0.5)),
         float(np.clip(rng.normal(0.2, 0.05), 0.05, 0.35)),
         float(rng.uniform(0, 0.05)),
     )
-    bend = (_normal(rng, (0, 2.0)), _normal(rng, (0, 2.0)))
+    bend = (cut_normal(rng, (0, 2.0)), cut_normal(rng, (0, 2.0)))
     heart = Heart(person, beat, lv, rv, bend)
     # A dilated right ventricle leaks through its tricuspid valve: it moves more blood than it passes on.
-    leak = rng.uniform(1.0, 1.4) if disease is Disease.ABNORMAL_RV else _normal(rng, (1.0, 0.04))
+    leak = rng.uniform(1.0, 1.4) if disease is Disease.ABNORMAL_RV else cut_normal(rng, (1.0, 0.04))
     return _balanced(heart, leak * (lv.cavity_ml(0.0) - lv.cavity_ml(1.0)))
 
 
@@ -276,148 +276,21 @@ def _balanced(heart: Heart, stroke_ml: float) -> Heart:
 
 
 def _draw_right(rng: np.random.Generator, group: Group, lv: LeftVentricle) -> RightVentricle:
-    basal = _normal(rng, group.rv_squeeze, 0.6, 1.0)
+    basal = cut_normal(rng, group.rv_squeeze, 0.6, 1.0)
     apical = float(np.clip(basal - rng.uniform(0.2, 0.45), 0.25, 1.0))
     size = lv.length / 90
     healthy = np.clip((1 - basal) / 0.16, 0.2, 1.3)
     return RightVentricle(
-        reach=_normal(rng, group.rv_reach, 0.3),
-        apical_reach=_normal(rng, group.rv_apical, 0.5),
-        angle=_normal(rng, group.rv_angle),
-        apex=lv.length * _normal(rng, group.rv_apex),
-        base=lv.length * _normal(rng, (1.0, 0.06)),
-        descent=size * _normal(rng, (17, 3), 4) * float(healthy),
+        reach=cut_normal(rng, group.rv_reach, 0.3),
+        apical_reach=cut_normal(rng, group.rv_apical, 0.5),
+        angle=cut_normal(rng, group.rv_angle),
+        apex=lv.length * cut_normal(rng, group.rv_apex),
+        base=lv.length * cut_normal(rng, (1.0, 0.06)),
+        descent=size * cut_normal(rng, (17, 3), 4) * float(healthy),
         squeeze=(basal, apical),
-        skew=_normal(rng, (0.25, 0.10)),
-        centre=_normal(rng, (0.05, 0.10)),
-        tilt=_normal(rng, (0.12, 0.10)),
-        wall=_normal(rng, (3.2, 0.6), 2.0),
+        skew=cut_normal(rng, (0.25, 0.10)),
+        centre=cut_normal(rng, (0.05, 0.10)),
+        tilt=cut_normal(rng, (0.12, 0.10)),
+        wall=cut_normal(rng, (3.2, 0.6), 2.0),
         ripple=_ripple(rng, 0.05, range(2, 7)),
     )
-
-
-def draw_chest(rng: np.random.Generator, heart: Heart) -> Chest:
-    """Surroundings in step with the body: fat with body mass, vessels and atria with the heart."""
-    bmi = heart.person.weight_kg / heart.person.height_m**2
-    fat = np.clip((bmi - 18) / 12, 0.1, 2.0)
-    scale = float(heart.lv.epi / 33)
-    return Chest(
-        diaphragm=_normal(rng, (-1.45, 0.3)),
-        wall=_normal(rng, (0.55, 0.35)),
-        diaphragm_gap=float(rng.gamma(2.0, 2.5)) + 2,
-        wall_gap=float(rng.gamma(2.0, 4.0)) + 2,
-        diaphragm_lean=rng.uniform(-0.25, 0.45),
-        wall_radius=rng.uniform(90, 220),
-        muscle_depth=rng.uniform(9, 20),
-        fat_depth=float(6 + 16 * fat * rng.uniform(0.5, 1.4)),
-        ribs=(rng.uniform(20, 36), rng.uniform(0, 30)),
-        pericardial_fat=float(0.5 + 3.0 * fat * rng.uniform(0.2, 1.7)),
-        fat_swing=rng.uniform(0.6, 1.6),
-        fat_cover=rng.uniform(-1.0, 1.0),
-        apical_fat=rng.uniform(3, 14),
-        pericardium=float(np.clip(rng.uniform(-1.0, 1.8), 0, None)),
-        lung_vessels=float(np.exp(rng.uniform(np.log(0.0008), np.log(0.05)))),
-        liver_share=rng.normal(5, 25),
-        mediastinum=rng.normal(0.6, 0.8),
-        wall_waves=(float(rng.gamma(1.5, 2.0)), rng.uniform(10, 40), rng.uniform(0, 6.3)),
-        tubes=_vessels_and_gut(rng, scale),
-        atria=_atria(rng, heart, scale),
-        papillary=_papillaries(rng, scale),
-        trabecula_left=float(rng.gamma(3.0, 1.1)),
-        trabecula_right=float(rng.gamma(3.0, 1.1)),
-        texture=smooth_noise((48, 48, 48), rng.uniform(0.9, 2.2), rng),
-        strands=smooth_noise((64, THETAS), (6.0, 8.0), rng),
-    )
-
-
-def _papillaries(rng: np.random.Generator, scale: float) -> tuple[tuple[float, float, float, float], ...]:
-    def one(angle: float) -> tuple[float, float, float, float]:
-        return (
-            angle + rng.normal(0, 0.25),
-            float(scale * rng.uniform(3.2, 6.8)),
-            rng.uniform(0.15, 0.35),
-            rng.uniform(0.6, 0.85),
-        )
-
-    extra = (one(rng.uniform(-np.pi, np.pi)),) if rng.random() < 0.3 else ()
-    return (one(2.15), one(-2.25), *extra)
-
-
-def _vessels_and_gut(rng: np.random.Generator, scale: float) -> tuple[Tube, ...]:
-    """Descending aorta behind the heart; stomach and bowel loops below: bright rounds with a wall, as hearts have."""
-    angle, far = rng.normal(-2.5, 0.25), scale * 33 + rng.uniform(18, 40)
-    aorta = Tube(
-        (float(far * np.cos(angle)), float(far * np.sin(angle))),
-        60.0,
-        (rng.uniform(9, 14),) * 2 + (np.inf,),
-        1.2,
-        Tissue.BLOOD_VESSEL,
-        Tissue.MUSCLE,
-        (rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)),
-    )
-    loops = []
-    for _ in range(int(rng.integers(0, 4))):
-        size = rng.uniform(8, 34)
-        angle, far = rng.normal(-1.7, 0.6), scale * 33 + size + rng.uniform(1, 40)
-        content = Tissue(int(rng.choice([Tissue.GUT_CONTENT, Tissue.AIR, Tissue.SPLEEN, Tissue.FAT, Tissue.LIVER])))
-        loops.append(
-            Tube(
-                (float(far * np.cos(angle)), float(far * np.sin(angle))),
-                rng.uniform(0, 90),
-                (size, size * rng.uniform(0.6, 1.4), size * rng.uniform(1, 3)),
-                rng.uniform(1.5, 6),
-                content,
-                Tissue.GUT_WALL,
-                (rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5)),
-            )
-        )
-    return (*loops, aorta)
-
-
-def _atria(rng: np.random.Generator, heart: Heart, scale: float) -> tuple[Tube, ...]:
-    """Left atrium, aortic root, right atrium and outflow tract above the valve planes; thin walls, no muscle ring."""
-    reach = heart.rv.reach * heart.lv.epi
-    lift = heart.rv.base - heart.lv.length
-    left = rng.uniform(24, 36) * scale**0.5
-    atrium = Tube(
-        (rng.normal(-6, 4), rng.normal(-8, 4)),
-        left * 0.75,
-        (left, left * rng.uniform(0.75, 1.0), left),
-        1.6,
-        Tissue.BLOOD_ATRIUM,
-        Tissue.MUSCLE,
-        bottom=0.5,
-        swell=0.12,
-    )
-    root = Tube(
-        (rng.normal(12, 3), rng.normal(12, 4)),
-        0.0,
-        (rng.uniform(11, 16),) * 2 + (np.inf,),
-        1.8,
-        Tissue.BLOOD_LEFT,
-        Tissue.MUSCLE,
-        (rng.uniform(0.1, 0.5), rng.uniform(0, 0.4)),
-        bottom=-1.0,
-    )
-    right = rng.uniform(24, 36)
-    ra = Tube(
-        (heart.lv.epi + 0.45 * reach + rng.normal(0, 4), rng.normal(-18, 6)),
-        lift + right * 0.6,
-        (right * 0.9, right, right * 1.2),
-        1.5,
-        Tissue.BLOOD_ATRIUM,
-        Tissue.MUSCLE,
-        bottom=lift - 25,
-        swell=0.08,
-    )
-    outflow = Tube(
-        (heart.lv.epi + 0.25 * reach + rng.normal(0, 4), heart.lv.epi * 0.7 + rng.normal(4, 5)),
-        lift,
-        (rng.uniform(12, 20), rng.uniform(12, 20), np.inf),
-        1.8,
-        Tissue.BLOOD_RIGHT,
-        Tissue.MUSCLE,
-        (rng.uniform(-0.8, -0.2), rng.uniform(0.0, 0.5)),
-        bottom=lift - 20,
-    )
-    return (atrium, ra, outflow, root)

@@ -13,9 +13,10 @@ import numpy as np
 from cinecmr.anatomy import Contrast, Disease, Structure, View
 from cinecmr.geometry import apply_affine
 from cinecmr.phantom.heart import MUSCLE_DENSITY, Heart
-from cinecmr.phantom.population import draw_chest, draw_heart
+from cinecmr.phantom.population import draw_heart
 from cinecmr.phantom.scanner import PRESETS, Look, Scanner, draw_look, expose, slice_signal
 from cinecmr.phantom.scene import Chest, Scene
+from cinecmr.phantom.surroundings import draw_chest
 from cinecmr.study import Facts, Findings, Image, Measurement, Study
 
 if TYPE_CHECKING:
