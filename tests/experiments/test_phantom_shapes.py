@@ -9,7 +9,7 @@ from cinecmr.anatomy import Disease, Structure
 from cinecmr.datasets import acdc
 from cinecmr.errors import RefusedInput
 from cinecmr.experiments import phantom_shapes
-from cinecmr.experiments.phantom_shapes import compare, mix, reader_stack, write_heart
+from cinecmr.experiments.phantom_shapes import chance, compare, mix, reader_stack, write_heart
 from cinecmr.phantom.population import draw_heart
 
 
@@ -37,6 +37,16 @@ def test_differences_are_counted_in_interquartile_ranges_of_the_real_hearts():
     same, other = compare(rows([2.0, 2.0]), rows([2.0]))[0], compare(rows([2.0, 2.0]), rows([1.9]))[0]
     assert (same.difference, same.within, other.difference, other.within) == (0.0, True, -np.inf, False)
     assert compare(rows([1.0]), {}) == []
+
+
+def test_chance_is_that_of_two_cohorts_of_one_population():
+    rng = np.random.default_rng(8)
+    first, second = rng.normal(size=(4000, 12)), rng.normal(size=(4000, 12))
+    gap = np.abs(np.median(first, axis=1) - np.median(second, axis=1))
+    true = (gap <= 0.5 * np.subtract(*np.percentile(second, (75, 25), axis=1))).mean()
+    assert np.mean([chance(rng.normal(size=12), 12) for _ in range(30)]) == pytest.approx(true, abs=0.06)
+    assert chance(rng.normal(size=500), 500) == 1
+    assert chance(np.full(12, 3.0), 12) == 1
 
 
 def test_stacks_of_a_heart_hold_its_volumes():
