@@ -129,3 +129,16 @@ def test_cleaning_twice_changes_nothing_more():
         labels[noise] = rng.integers(0, 4, noise.sum())
         once = clean_frame(labels, 2.0)
         np.testing.assert_array_equal(clean_frame(once, 2.0), once)
+
+
+def test_a_stomach_is_no_left_ventricle_however_large_because_no_right_one_lies_beside_it():
+    x, y = np.meshgrid(np.arange(80), np.arange(60), indexing="ij")
+    labels = np.zeros((80, 60, 4), np.uint8)
+    heart, stomach = np.hypot(x - 25, y - 25), np.hypot(x - 62, y - 35)
+    labels[np.hypot(x - 8, y - 25) < 8] = Structure.RV
+    labels[heart < 11] = Structure.MYO
+    labels[heart < 7] = Structure.LV
+    true = labels.copy()
+    labels[stomach < 15] = Structure.MYO
+    labels[stomach < 9] = Structure.LV
+    np.testing.assert_array_equal(clean_frame(labels, 2.0), true)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PLANE = ndimage.generate_binary_structure(3, 1)  # faces touch
+_FLAT = ndimage.generate_binary_structure(2, 1)[:, :, None]  # within a slice
 
 
 def clean(labels: NDArray[np.uint8], spacing: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -38,7 +39,7 @@ def clean(labels: NDArray[np.uint8], spacing: NDArray[np.float64]) -> NDArray[np
 def clean_frame(labels: NDArray[np.uint8], pixel_mm2: float) -> NDArray[np.uint8]:
     """Clean one frame, (x, y, z): see the rules in the order they are applied."""
     result = labels.copy()
-    left = _largest(result >= Structure.MYO)  # one left ventricle, in one piece over neighbouring slices
+    left = _left_ventricle(result >= Structure.MYO, result == Structure.RV)
     result[(result >= Structure.MYO) & ~left] = Structure.BACKGROUND
     for z in range(result.shape[2]):
         _clean_slice(result[..., z], pixel_mm2)
@@ -47,13 +48,20 @@ def clean_frame(labels: NDArray[np.uint8], pixel_mm2: float) -> NDArray[np.uint8
     return result
 
 
-def _largest(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest piece; empty stays empty."""
+def _left_ventricle(where: NDArray[np.bool_], right: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """One left ventricle, in one piece over neighbouring slices: of the large pieces the one that has an RV beside it.
+
+    A stomach is a ring with a bright middle too, and sometimes the larger one, but no right ventricle lies on it.
+    """
     pieces, count = ndimage.label(where, _PLANE)
     if count <= 1:
         return where
-    sizes = ndimage.sum_labels(where, pieces, np.arange(1, count + 1))
-    return np.asarray(pieces == 1 + int(np.argmax(sizes)))
+    numbers = np.arange(1, count + 1)
+    sizes = ndimage.sum_labels(where, pieces, numbers)
+    beside = ndimage.sum_labels(ndimage.binary_dilation(right, _FLAT, iterations=2), pieces, numbers)
+    beside[sizes < 0.2 * sizes.max()] = -1
+    best = int(np.argmax(beside)) if beside.max() > 0 else int(np.argmax(sizes))
+    return np.asarray(pieces == 1 + best)
 
 
 def _largest_with_parts(where: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
