@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cinecmr.anatomy import Structure
 from cinecmr.tasks.cleaning import clean, clean_frame
 
 SIZE = 40
