@@ -7,7 +7,8 @@ import pytest
 
 from cinecmr.anatomy import Disease, Sex, Structure
 from cinecmr.phantom import population
-from cinecmr.phantom.population import GROUPS, draw_chest, draw_heart, draw_person
+from cinecmr.phantom.population import GROUPS, draw_heart, draw_person
+from cinecmr.phantom.surroundings import draw_chest
 
 SEEDS = range(60, 63)
 # Per group: end-diastolic volume ml/m2 and ejection fraction % of the left ventricle, mass g/m2: no subject outside.
