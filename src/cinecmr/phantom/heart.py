@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MUSCLE_DENSITY = 1.05  # g/ml
+_RINGS = 12  # rings of equal area into which a sector is cut where a tilted plane ends it
+CLOSED_MM = 3.0  # radius of a cavity in which a reader sees no blood
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Surfaces:
         endo, epi: (n, THETAS) left ventricular radii, mm; carried on above the base as a tube.
         rv: (n, THETAS) inner face of the right ventricular free wall, mm; equals `epi` outside its arc.
         outer: (n, THETAS) outermost muscle, mm.
-        base, rv_top: heights of the mitral and tricuspid planes, mm.
-        rv_tilt: rise of the tricuspid plane per mm of y.
+        base, rv_top: heights of the mitral and tricuspid planes on the axis, mm.
+        tilt: rise of the mitral plane per mm of x and of y. rv_tilt: of the tricuspid plane per mm of y.
         activation, rv_activation: where in the beat this is.
     """
 
@@ -61,6 +63,7 @@ class Surfaces:
     rv: NDArray[np.float32]
     outer: NDArray[np.float32]
     base: float
+    tilt: tuple[float, float]
     rv_top: float
     rv_tilt: float
     activation: float
@@ -70,6 +73,11 @@ class Surfaces:
     def heights(self) -> NDArray[np.float32]:
         """(n,) height of every row, mm."""
         return (self.z0 + Z_STEP * np.arange(len(self.endo))).astype(np.float32)
+
+    def above_mitral(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How far points (..., 3) lie above the mitral plane along the axis, mm; negative in the ventricle."""
+        rise = np.float32(self.tilt[0]) * points[..., 0] + np.float32(self.tilt[1]) * points[..., 1]
+        return np.asarray(points[..., 2] - np.float32(self.base) - rise, np.float32)
 
     def index(self, theta: NDArray[np.float32], z: NDArray[np.float32]) -> NDArray[np.intp]:
         """Flat index into the tables for angles and heights of one shape; heights outside take the last row."""
@@ -112,7 +120,7 @@ class Heart:
         rv = self.rv.outer_radius(theta, z, epi, reference, a_rv)
         there = rv > epi + 0.3
         outer = np.where(there, rv + self.rv.wall * (1 + 0.3 * a_rv), epi).astype(np.float32)
-        return Surfaces(z0, endo, epi, rv, outer, base, self.rv.top(a_rv), self.rv.tilt, a, a_rv)
+        return Surfaces(z0, endo, epi, rv, outer, base, self.lv.tilt, self.rv.top(a_rv), self.rv.tilt, a, a_rv)
 
     def polar(self, points: NDArray[np.float32], surfaces: Surfaces) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
         """Radius about the bent axis, mm, and index into the tables, for points (..., 3)."""
@@ -141,7 +149,7 @@ class Heart:
         codes = np.zeros(r.shape, np.uint8)
         below_rv = z < surfaces.rv_top + surfaces.rv_tilt * points[..., 1]
         codes[(r < surfaces.rv.ravel()[at]) & (r >= surfaces.epi.ravel()[at]) & below_rv] = Structure.RV
-        inside = z < surfaces.base
+        inside = surfaces.above_mitral(points) < 0
         codes[inside & (r < surfaces.epi.ravel()[at])] = Structure.MYO
         codes[inside & (r < surfaces.endo.ravel()[at])] = Structure.LV
         return codes
@@ -150,19 +158,23 @@ class Heart:
         """`Structure` codes of one short-axis slice as a reader contours it: whole rings.
 
         A slice that the mitral plane cuts obliquely is contoured all round if at least half of the left ventricle's
-        outline lies below the plane, and not at all otherwise.
+        outline lies below the plane, and not at all otherwise. A cavity squeezed to less than `CLOSED_MM` is contoured
+        as muscle: no blood is seen in it.
 
         Args:
             points: (x, y, 3) centres of the pixels, heart coordinates, mm.
             surfaces: of the moment.
         """
+        points = np.asarray(points, np.float32)
         codes = self.labels_on(points, surfaces)
-        r, at = self.polar(np.asarray(points, np.float32), surfaces)
+        r, at = self.polar(points, surfaces)
         disc = r < surfaces.epi.ravel()[at]
         if not disc.any():
             return codes
-        counted = (points[..., 2][disc] < surfaces.base).mean() >= 0.5
-        endo = r < surfaces.endo.ravel()[at]
+        counted = (surfaces.above_mitral(points)[disc] < 0).mean() >= 0.5
+        inner = surfaces.endo.ravel()[at]
+        closed = np.sqrt((inner[disc].astype(np.float64) ** 2).mean()) < CLOSED_MM
+        endo = (r < inner) & (not closed)
         codes[disc] = np.where(endo[disc], Structure.LV, Structure.MYO) if counted else Structure.BACKGROUND
         return codes
 
@@ -174,13 +186,20 @@ class Heart:
         """
         s = self.surfaces(time)
         z = s.heights[:, None].astype(np.float64)
-        sector = 0.5 * (2 * np.pi / THETAS)
-        # A row counts by the share of its height that lies below the plane it ends at.
-        below = np.clip((s.base - z) / Z_STEP + 0.5, 0, 1)
-        lv = (s.endo.astype(np.float64) ** 2 * below).sum() * sector * Z_STEP
-        epi = (s.epi.astype(np.float64) ** 2 * below).sum() * sector * Z_STEP
+        lv, epi = (self._below_mitral(s, z, radius.astype(np.float64)) for radius in (s.endo, s.epi))
         rv = self._right_volume(s, z)
         return {Structure.RV: rv / 1000, Structure.MYO: (epi - lv) / 1000, Structure.LV: lv / 1000}
+
+    def _below_mitral(self, s: Surfaces, z: NDArray[np.float64], radius: NDArray[np.float64]) -> float:
+        """Volume within a surface below the mitral plane, mm3: every ray is cut into rings of equal area."""
+        theta = directions().astype(np.float64)[None, :]
+        dx, dy = (shift.astype(np.float64) for shift in self.axis_shift(z.astype(np.float32)))
+        plane = s.base + s.tilt[0] * dx + s.tilt[1] * dy
+        rise = s.tilt[0] * np.cos(theta) + s.tilt[1] * np.sin(theta)
+        rings = np.sqrt((np.arange(_RINGS) + 0.5) / _RINGS)
+        # A row counts by the share of its height that lies below the plane it ends at.
+        below = sum(np.clip((plane + share * radius * rise - z) / Z_STEP + 0.5, 0, 1) for share in rings) / _RINGS
+        return float((radius**2 * below).sum() * 0.5 * (2 * np.pi / THETAS) * Z_STEP)
 
     def _right_volume(self, s: Surfaces, z: NDArray[np.float64]) -> float:
         """Cavity below the tilted tricuspid plane, mm3: the plane cuts each ray at one radius."""

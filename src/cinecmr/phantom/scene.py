@@ -89,6 +89,9 @@ class Chest:
         atria: as `tubes`, heights measured from the mitral plane, moving with it.
         papillary: (angle rad, radius mm, lowest, highest share of the axis) of each papillary muscle.
         trabecula_left, trabecula_right: depth of the trabeculae, mm.
+        lining: depth of the finest trabeculae, which look like wall and which readers count as cavity: a share of the
+            left ventricle's radius, and mm in the right ventricle.
+        coat: muscle-like layer outside the epicardium (visceral pericardium, fluid, pleura), mm.
         texture: (48, 48, 48) smooth noise, unit variance, periodic.
         strands: (64, THETAS) smooth noise over height and angle, unit variance.
         clutter: tissues that stand in random patches where the anatomy outside the pericardium was, for training
@@ -119,12 +122,15 @@ class Chest:
     papillary: tuple[tuple[float, float, float, float], ...] = ((2.2, 4.5, 0.25, 0.7), (-2.2, 4.5, 0.25, 0.7))
     trabecula_left: float = 2.0
     trabecula_right: float = 3.0
+    lining: tuple[float, float] = (0.04, 0.8)
+    coat: float = 1.2
     texture: NDArray[np.float32] = field(default_factory=lambda: np.zeros((48, 48, 48), np.float32), repr=False)
     strands: NDArray[np.float32] = field(default_factory=lambda: np.zeros((64, THETAS), np.float32), repr=False)
     clutter: tuple[Tissue, ...] = ()
     clutter_step: float = 6.0
 
 
+_PAPILLARY_SHARE = 0.36  # of the cavity's radius: the largest a papillary muscle's own radius is
 TEXTURE_STEP = 1.6  # mm a voxel of `Chest.texture`
 
 
@@ -144,6 +150,7 @@ class _Spots:
 
     Attributes:
         x, y, z: heart coordinates, mm. r: distance from the bent axis, mm.
+        above: height over the mitral plane, mm.
         at: index into the tables of `Surfaces`. row: their row alone. noise: `Chest.texture` there.
     """
 
@@ -151,6 +158,7 @@ class _Spots:
     y: NDArray[np.float32]
     z: NDArray[np.float32]
     r: NDArray[np.float32]
+    above: NDArray[np.float32]
     at: NDArray[np.intp]
     row: NDArray[np.intp]
     noise: NDArray[np.float32]
@@ -209,9 +217,9 @@ class Scene:
         if self.chest.clutter:
             self._paint_clutter(codes, spots)
         self._paint_fat(codes, spots)
-        above = spots.z - self.surfaces.base
+        self._paint_over_left(codes, spots)
         for tube in self.chest.atria:
-            self._paint_tube(codes, tube, spots, above)
+            self._paint_tube(codes, tube, spots, spots.above)
         self._paint_right(codes, spots)
         self._paint_left(codes, spots)
         return codes
@@ -219,7 +227,8 @@ class Scene:
     def _spots(self, points: NDArray[np.float32]) -> _Spots:
         x, y, z = (np.ascontiguousarray(points[..., i]) for i in range(3))
         r, at = self.heart.polar(points, self.surfaces)
-        return _Spots(x, y, z, r, at, at // THETAS, self._texture(x, y, z))
+        above = self.surfaces.above_mitral(points)
+        return _Spots(x, y, z, r, above, at, at // THETAS, self._texture(x, y, z))
 
     def _paint_clutter(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
         x, y, z = spots.x, spots.y, spots.z
@@ -301,7 +310,7 @@ class Scene:
         edge = self._fat.ravel()[spots.at]
         codes[r < edge + self.chest.pericardium] = Tissue.PERICARDIUM
         # Above the ventricles the mediastinum is fat, vessels and lung by turns.
-        mixed = (spots.z > self.surfaces.base + 4) & (noise < self.chest.mediastinum)
+        mixed = (spots.above > 4) & (noise < self.chest.mediastinum)
         codes[r < edge] = Tissue.FAT
         codes[(r < edge) & mixed] = Tissue.MUSCLE
         codes[(r < edge) & mixed & (noise < self.chest.mediastinum - 1)] = Tissue.LUNG
@@ -310,15 +319,38 @@ class Scene:
         y, z, r, at = spots.y, spots.z, spots.r, spots.at
         s = self.surfaces
         inner, outer, epi = (table.ravel()[at] for table in (s.rv, s.outer, s.epi))
-        below = (z < s.rv_top + s.rv_tilt * y) & (inner > epi + 0.3)
+        there = inner > epi + 0.3
+        over = z - s.rv_top - s.rv_tilt * y
+        self._paint_over_right(codes, spots, np.where(there, inner, 0), over)
+        below = (over < 0) & there
         codes[below & (r < outer) & (r >= epi - 2)] = Tissue.MYOCARDIUM
         cavity = below & (r < inner) & (r >= epi)
         codes[cavity] = Tissue.BLOOD_RIGHT
         depth = np.minimum(inner - r, r - epi)
         apical = np.clip(1.4 - (z - self.heart.rv.apex) / max(s.rv_top - self.heart.rv.apex, 1.0), 0.2, 1.2)
         band = self.chest.trabecula_right * (0.5 + 0.8 * self._strand(at, z)) * apical
-        codes[cavity & (depth < band)] = Tissue.MYOCARDIUM
+        codes[cavity & (depth < np.maximum(band, self.chest.lining[1]))] = Tissue.MYOCARDIUM
         codes[cavity & (np.abs(spots.noise) < 0.10 * apical) & (z < s.rv_top - 15)] = Tissue.MYOCARDIUM
+
+    def _paint_over_right(
+        self, codes: NDArray[np.uint8], spots: _Spots, inner: NDArray[np.float32], over: NDArray[np.float32]
+    ) -> None:
+        """Atrium behind and outflow tract in front go on from the right ventricle, narrower the further up."""
+        reach = inner - np.float32(0.35) * over
+        room = (over >= 0) & (over < 22) & (spots.r >= self.surfaces.epi.ravel()[spots.at])
+        codes[room & (spots.r < reach + 1.5)] = Tissue.MUSCLE
+        blood = room & (spots.r < reach)
+        codes[blood] = np.where(spots.y[blood] < 0, Tissue.BLOOD_ATRIUM, Tissue.BLOOD_RIGHT)
+
+    def _paint_over_left(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+        """Above the mitral plane the atrium goes on from the ventricle: blood in a thin wall, leaflets between."""
+        endo = self.surfaces.endo.ravel()[spots.at]
+        room = (spots.above >= 0) & (spots.above < 16)
+        reach = endo - np.float32(0.2) * spots.above
+        codes[room & (spots.r < reach + 1.8)] = Tissue.MUSCLE
+        blood = room & (spots.r < reach)
+        codes[blood] = Tissue.BLOOD_ATRIUM
+        codes[blood & (spots.above < 0.8) & (spots.noise > 0)] = Tissue.MUSCLE
 
     def _strand(self, at: NDArray[np.intp], z: NDArray[np.float32]) -> NDArray[np.float32]:
         height = z / (self.heart.lv.length_factor(self.surfaces.activation) * self.heart.lv.length)
@@ -329,14 +361,15 @@ class Scene:
         z, r, at = spots.z, spots.r, spots.at
         s = self.surfaces
         endo, epi = s.endo.ravel()[at], s.epi.ravel()[at]
-        below = z < s.base
-        codes[below & (r < epi)] = Tissue.MYOCARDIUM
+        below = spots.above < 0
+        coat = below & (r < epi + self.chest.coat) & (codes != Tissue.BLOOD_RIGHT)
+        codes[(below & (r < epi)) | coat] = Tissue.MYOCARDIUM
         cavity = below & (r < endo)
         codes[cavity] = Tissue.BLOOD_LEFT
         share = z / s.base
         apical = np.clip(1.5 - 1.6 * share, 0, 1.2)
         band = self.chest.trabecula_left * (0.2 + 0.8 * self._strand(at, z)) * apical
-        codes[cavity & (endo - r < band)] = Tissue.MYOCARDIUM
+        codes[cavity & (endo - r < np.maximum(band, self.chest.lining[0] * endo))] = Tissue.MYOCARDIUM
         for papillary in self.chest.papillary:
             self._paint_papillary(codes, papillary, cavity, spots)
 
@@ -351,8 +384,12 @@ class Scene:
         s = self.surfaces
         share = spots.z / s.base
         size = radius * np.sqrt(np.clip((high - share) / (high - low), 0, 1)) * (share > low * 0.6)
+        # Where the cavity closes the papillary muscles are pressed into the wall: of the little that is left they
+        # never fill more than a part.
+        mean = s.endo.mean(axis=1)[spots.row]
+        size = np.minimum(size, _PAPILLARY_SHARE * mean)
         column = int((angle + np.pi) / (2 * np.pi) * THETAS) % THETAS
-        seat = np.maximum(s.endo[:, column][spots.row] - radius * (0.6 + share), 0.25 * radius)
+        seat = np.maximum(s.endo[:, column][spots.row] - size * (0.6 + share), 0.25 * size)
         dx, dy = self.heart.axis_shift(spots.z)
         px, py = seat * np.cos(angle) + dx, seat * np.sin(angle) + dy
         codes[cavity & ((spots.x - px) ** 2 + (spots.y - py) ** 2 < size**2)] = Tissue.MYOCARDIUM

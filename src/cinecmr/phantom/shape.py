@@ -98,6 +98,7 @@ class LeftVentricle:
         squeeze_slope: added to f from apex (-) to base (+).
         twist: rotation of the apex against the base at end-systole, rad.
         flattening: share by which the septum is pushed in (right ventricular overload).
+        tilt: rise of the mitral plane per mm of x and of y: no stack is quite parallel to it.
         thick: regions of added wall. still: regions whose f is their own amount.
         ripple: irregularity of both surfaces. wall_ripple: irregularity of the thickness.
     """
@@ -113,6 +114,7 @@ class LeftVentricle:
     squeeze_slope: float = 0.08
     twist: float = 0.2
     flattening: float = 0.0
+    tilt: tuple[float, float] = (0.0, 0.0)
     thick: tuple[Region, ...] = ()
     still: tuple[Region, ...] = ()
     ripple: Ripple = field(default_factory=Ripple)
@@ -170,7 +172,7 @@ class LeftVentricle:
         for region in self.still:
             weight = region.weight(theta, share)
             end = end + weight * (region.amount - end)
-        return np.asarray(1 + (np.clip(end, 0.15, 1.3) - 1) * activation, np.float32)
+        return np.asarray(1 + (np.clip(end, 0.12, 1.3) - 1) * activation, np.float32)
 
     def twist_angle(self, share: NDArray[np.float32], activation: float) -> NDArray[np.float32]:
         """tau(Z), rad: the apex turns one way, the base a little the other."""
@@ -203,7 +205,7 @@ class LeftVentricle:
         return float(0.5 * (f.astype(np.float64) ** 2 * endo**2).sum() * cell * self.length_factor(activation))
 
     def base(self, activation: float) -> float:
-        """Height of the mitral plane, mm."""
+        """Height of the mitral plane on the axis, mm."""
         return self.length * self.length_factor(activation)
 
 

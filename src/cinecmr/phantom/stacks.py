@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cinecmr.phantom.heart import Heart
 
 
-VERSION = 2  # raise it whenever a seed begins to give another stack, so that no old pool is taken for a new one
+VERSION = 3  # raise it whenever a seed begins to give another stack, so that no old pool is taken for a new one
 
 
 @dataclass(frozen=True)

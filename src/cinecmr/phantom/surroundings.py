@@ -46,6 +46,8 @@ def draw_chest(rng: np.random.Generator, heart: Heart) -> Chest:
         papillary=_papillaries(rng, scale),
         trabecula_left=float(rng.gamma(3.0, 1.1)),
         trabecula_right=float(rng.gamma(3.0, 1.1)),
+        lining=(rng.uniform(0.02, 0.065), rng.uniform(0.2, 1.4)),
+        coat=rng.uniform(0.5, 2.4),
         texture=smooth_noise((48, 48, 48), rng.uniform(0.9, 2.2), rng),
         strands=smooth_noise((64, THETAS), (6.0, 8.0), rng),
     )
@@ -92,7 +94,28 @@ def _vessels_and_gut(rng: np.random.Generator, scale: float) -> tuple[Tube, ...]
                 (rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5)),
             )
         )
-    return (*loops, aorta)
+    return (*loops, *_stomach(rng, scale), aorta)
+
+
+def _stomach(rng: np.random.Generator, scale: float) -> tuple[Tube, ...]:
+    """In every third chest a stomach with a thick muscular wall lies close under the heart and looks much like one."""
+    if rng.random() > 0.35:
+        return ()
+    size = rng.uniform(14, 36)
+    wall = rng.uniform(3, 9)
+    angle, far = rng.normal(-1.6, 0.5), scale * 33 + size + wall + rng.uniform(0, 14)
+    content = Tissue(int(rng.choice([Tissue.GUT_CONTENT, Tissue.BLOOD_VESSEL, Tissue.AIR], p=[0.5, 0.3, 0.2])))
+    return (
+        Tube(
+            (float(far * np.cos(angle)), float(far * np.sin(angle))),
+            rng.uniform(-10, 60),
+            (size, size * rng.uniform(0.6, 1.2), size * rng.uniform(1, 3)),
+            wall,
+            content,
+            Tissue.MUSCLE if rng.random() < 0.5 else Tissue.GUT_WALL,
+            (rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)),
+        ),
+    )
 
 
 def _atria(rng: np.random.Generator, heart: Heart, scale: float) -> tuple[Tube, ...]:
@@ -107,7 +130,7 @@ def _atria(rng: np.random.Generator, heart: Heart, scale: float) -> tuple[Tube, 
         1.6,
         Tissue.BLOOD_ATRIUM,
         Tissue.MUSCLE,
-        bottom=0.5,
+        bottom=0.8,
         swell=0.12,
     )
     root = Tube(
