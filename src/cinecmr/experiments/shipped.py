@@ -40,9 +40,9 @@ class Shipped:
         settings: of the task and its network; the defaults of `tasks.segmentation` when None.
     """
 
-    pool: PoolRecipe = field(default_factory=PoolRecipe)
+    pool: PoolRecipe = field(default_factory=lambda: PoolRecipe(subjects=1500))
     optimiser: Optimiser = field(default_factory=Optimiser)
-    schedule: Schedule = field(default_factory=lambda: Schedule(updates=5500))
+    schedule: Schedule = field(default_factory=lambda: Schedule(updates=6500))
     seed: int = 0
     settings: SegmentationSettings | None = None
 
@@ -62,19 +62,20 @@ def train(folder: Path, shipped: Shipped, workers: int = 2, say: Callable[[str],
     from cinecmr.learn.fit import fit
     from cinecmr.tasks.segmentation import SegmentationSettings, StackSegmentation
 
-    started = time.monotonic()
+    effort = _Effort(folder / "effort.json")
     shards = make_pool(
         folder / "pool", shipped.pool, workers, lambda done, of: say(f"synthetic stacks: shard {done} of {of}")
     )
+    effort.save()
     images, labels = read_pool(shards)
     settings = shipped.settings or SegmentationSettings()
     recipe = Recipe(
         settings.as_json() | {"pool": asdict(shipped.pool)}, shipped.optimiser, shipped.schedule, shipped.seed
     )
-    told = _Teller(shipped.schedule.updates, say)
+    told = _Teller(shipped.schedule.updates, say, effort)
     network = fit(recipe, StackSegmentation(images, labels, settings), folder / "run", told)
     scores = last_scores(folder / "run" / "log.jsonl")
-    return _publish(folder, network, recipe, shipped.pool, scores, time.monotonic() - started)
+    return _publish(folder, network, recipe, shipped.pool, scores, effort)
 
 
 def last_scores(log: Path) -> dict[str, float]:
@@ -90,14 +91,37 @@ def _checked(line: dict[str, float]) -> dict[str, float]:
     return {k: v for k, v in line.items() if k.startswith("dice_") and k != "dice_loss"}
 
 
+class _Effort:
+    """Code and time that a training took, summed over every process that worked on it, in a file of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._started = path, time.monotonic()
+        before = json.loads(path.read_text()) if path.exists() else {}
+        self._before: float = before.get("seconds", 0.0)
+        self.commits: list[str] = before.get("commits", [])
+        if commit() not in self.commits:
+            self.commits.append(commit())
+        self.save()
+
+    @property
+    def seconds(self) -> float:
+        """Since the first process began, pauses between processes left out."""
+        return self._before + time.monotonic() - self._started
+
+    def save(self) -> None:
+        """Write it, whole."""
+        write_text(self.path, json.dumps({"commits": self.commits, "seconds": round(self.seconds, 1)}) + "\n")
+
+
 class _Teller:
     """Turns log lines into text with the time left."""
 
-    def __init__(self, updates: int, say: Callable[[str], None]) -> None:
-        self.updates, self.say = updates, say
+    def __init__(self, updates: int, say: Callable[[str], None], effort: _Effort) -> None:
+        self.updates, self.say, self.effort = updates, say, effort
         self._first: tuple[float, float] | None = None
 
     def __call__(self, line: dict[str, float]) -> None:
+        self.effort.save()
         done, seconds = line["update"], line["seconds"]
         self._first = self._first or (done, seconds)
         pace = (seconds - self._first[1]) / max(done - self._first[0], 1)
@@ -107,7 +131,7 @@ class _Teller:
 
 
 def _publish(
-    folder: Path, network: nn.Module, recipe: Recipe, pool: PoolRecipe, scores: dict[str, float], seconds: float
+    folder: Path, network: nn.Module, recipe: Recipe, pool: PoolRecipe, scores: dict[str, float], effort: _Effort
 ) -> Path:
     """Write weights and card; the card is written last, so that a card always has its weights."""
     from safetensors.torch import save_file
@@ -125,7 +149,7 @@ def _publish(
         licence="Apache-2.0",
         **_settings(recipe),
         **_evidence(recipe, pool, scores),
-        made=_circumstances(seconds),
+        made=_circumstances(effort),
     )
     path = folder / f"{NAME}.json"
     write_text(path, made.model_dump_json(indent=1) + "\n")
@@ -164,13 +188,13 @@ def _evidence(recipe: Recipe, pool: PoolRecipe, scores: dict[str, float]) -> dic
     }
 
 
-def _circumstances(seconds: float) -> dict[str, str]:
+def _circumstances(effort: _Effort) -> dict[str, str]:
     import torch
 
     return {
-        "commit": commit(),
+        "commit": ", ".join(effort.commits),
         "device": f"cpu, {torch.get_num_threads()} threads",
-        "seconds": f"{seconds:.0f}",
+        "seconds": f"{effort.seconds:.0f}",
         "torch": str(torch.__version__),
         "python": platform.python_version(),
         "date": datetime.now(UTC).date().isoformat(),
