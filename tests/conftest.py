@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,10 @@ import pytest
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.study import Facts, Image, Study
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TINY_NETWORKS = ("learn", "networks", "tasks")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -26,6 +30,20 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In rooms of tiny networks one thread: they wait for threads longer than they compute, and sums keep one order."""
+    if request.path.parent.name not in TINY_NETWORKS:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -143,3 +143,9 @@ def test_a_stomach_is_no_left_ventricle_however_large_because_no_right_one_lies_
     labels[stomach < 15] = Structure.MYO
     labels[stomach < 9] = Structure.LV
     np.testing.assert_array_equal(clean_frame(labels, 2.0), true)
+
+
+def test_labels_of_slices_nobody_saw_are_not_taken_for_cavity():
+    labels = np.full((4, 4, 2, 1), Structure.UNSEEN, np.uint8)
+    with pytest.raises(ValueError, match="codes 0 to 3, got 255"):
+        clean(labels, np.ones(3))

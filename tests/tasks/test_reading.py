@@ -241,3 +241,9 @@ def test_a_picture_finer_than_the_window_is_softened_and_not_skipped():
 def test_three_turned_copies_are_refused():
     with pytest.raises(ValueError, match="turns must be 1, 2, 4 or 8, got 3"):
         ReadingSettings(turns=3)
+
+
+def test_an_image_without_any_slice_is_refused():
+    image = drawn().image
+    with pytest.raises(ValueError, match="all 5 slices of the image are missing"):
+        Reader(GreyReader(), SETTINGS).labels(replace(image, missing_slices=tuple(range(5))))

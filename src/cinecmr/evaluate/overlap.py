@@ -54,10 +54,8 @@ def hd95(found: NDArray[np.uint8], truth: NDArray[np.uint8], structure: Structur
     Source: the definition of MONAI's `HausdorffDistanceMetric(percentile=95)`.
     """
     there, back = surface_distances(found, truth, structure, spacing)
-    if there.size == 0 and back.size == 0:
-        return 0.0
-    if there.size == 0 or back.size == 0:
-        return float("inf")
+    if min(there.size, back.size) == 0:
+        return _of_the_absent(there, back)
     return float(max(np.percentile(there, 95), np.percentile(back, 95)))
 
 
@@ -74,11 +72,14 @@ def asd(found: NDArray[np.uint8], truth: NDArray[np.uint8], structure: Structure
         ValueError: the shapes differ.
     """
     there, back = surface_distances(found, truth, structure, spacing)
-    if there.size == 0 and back.size == 0:
-        return 0.0
-    if there.size == 0 or back.size == 0:
-        return float("inf")
+    if min(there.size, back.size) == 0:
+        return _of_the_absent(there, back)
     return float(np.concatenate([there, back]).mean())
+
+
+def _of_the_absent(there: NDArray[np.float64], back: NDArray[np.float64]) -> float:
+    """Distance where a structure is missing: 0 from both, infinite from one."""
+    return 0.0 if there.size == back.size == 0 else float("inf")
 
 
 def surface_distances(

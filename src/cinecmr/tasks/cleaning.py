@@ -23,12 +23,17 @@ def clean(labels: NDArray[np.uint8], spacing: NDArray[np.float64]) -> NDArray[np
     """Clean every frame.
 
     Args:
-        labels: (x, y, z, t) codes of background, RV, MYO, LV.
+        labels: (x, y, z, t) codes of background, RV, MYO, LV, and nothing else: not `UNSEEN`.
         spacing: (3,) mm; sizes below are in mm2.
 
     Returns:
         A cleaned copy.
+
+    Raises:
+        ValueError: another code is among the labels.
     """
+    if labels.size and labels.max() > Structure.LV:
+        raise ValueError(f"labels to clean hold codes 0 to {int(Structure.LV)}, got {int(labels.max())}")
     result = labels.copy()
     pixel = float(spacing[0] * spacing[1])
     for t in range(labels.shape[3]):

@@ -126,8 +126,13 @@ class Reader:
 
         Returns:
             (x, y, z, t) `Structure` codes on the image's own grid; `UNSEEN` in missing slices.
+
+        Raises:
+            ValueError: every slice is missing.
         """
         seen = [z for z in range(image.slices) if z not in image.missing_slices]
+        if not seen:
+            raise ValueError(f"all {image.slices} slices of the image are missing: there is nothing to label")
         with torch.inference_mode():
             window = self._locate(image, seen)
             shares = []
