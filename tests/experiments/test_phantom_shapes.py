@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from cinecmr.anatomy import Disease, Structure
-from cinecmr.datasets import acdc
+from cinecmr.datasets import label_maps
 from cinecmr.errors import RefusedInput
 from cinecmr.experiments import phantom_shapes
 from cinecmr.experiments.phantom_shapes import chance, compare, mix, reader_stack, write_heart
 from cinecmr.phantom.population import draw_heart
 
 
-def case(name: str, disease: Disease | None) -> acdc.Case:
-    return acdc.Case(name, disease, {})
+def case(name: str, disease: Disease | None) -> label_maps.Case:
+    return label_maps.Case(name, disease, {})
 
 
 def test_synthetic_hearts_take_the_mix_of_the_real_ones():
@@ -59,8 +59,8 @@ def test_stacks_of_a_heart_hold_its_volumes():
 
 def test_a_heart_is_cut_from_just_below_its_mitral_plane_to_above_its_apex(tmp_path):
     write_heart(tmp_path, 11, Disease.DCM)
-    (written,) = acdc.cases(tmp_path)
-    labels, affine = acdc.read_labels(written.labels["ED"])
+    (written,) = label_maps.cases(tmp_path)
+    labels, affine = label_maps.read_labels(written.labels["ED"])
     heart = draw_heart(np.random.default_rng((7, 11)), Disease.DCM)
     spacing = -affine[2, 2]
     assert written.disease is Disease.DCM

@@ -1,118 +1,140 @@
-"""Label maps laid out as ACDC lays them: SUBJECT/SUBJECT_{ED,ES}_gt.nii.gz, or plain SUBJECT_{ED,ES}.nii.gz.
+"""ACDC: short-axis cines of 150 patients in five groups, labels at end-diastole and end-systole.
 
-ACDC's codes are `Structure`'s own. Source: Bernard et al. 2018, doi 10.1109/TMI.2018.2837502.
+Layout (release of 2021, `database/`):
+
+    training/patient001/Info.cfg                      ED, ES (frames counted from 1), Group, Height, NbFrame, Weight
+    training/patient001/patient001_4d.nii.gz          the cine
+    training/patient001/patient001_frame01.nii.gz     end-diastole again, as a still; frame12 end-systole
+    training/patient001/patient001_frame01_gt.nii.gz  its labels: 1 RV, 2 MYO, 3 LV
+    testing/patient101/...                            the same
+
+Source: Bernard et al. 2018, doi 10.1109/TMI.2018.2837502.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from cinecmr.anatomy import Disease, Structure
-from cinecmr.errors import RefusedInput
-from cinecmr.io import nifti
+from cinecmr.anatomy import Contrast, Disease, View
+from cinecmr.datasets._case import Case, Problem, chosen, image_of, known, labels_at, locate, present, word_for
+from cinecmr.datasets._check import check_cases
+from cinecmr.datasets._codes import RV_MYO_LV
+from cinecmr.datasets._images import read_cine, read_code_frame, write_cine, write_codes, write_frame
+from cinecmr.datasets._tables import metres, number, text_of, whole
 from cinecmr.io.files import write_text
+from cinecmr.study import Facts, Findings, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-PHASES = ("ED", "ES")
+NAME = "acdc"
+TITLE = "ACDC, the Automated Cardiac Diagnosis Challenge"
+LICENCE = "CC BY-NC-SA 4.0: research, no commercial use"
+OBTAIN = "https://www.creatis.insa-lyon.fr/Challenge/acdc/ (no registration)"
+WANTED = "training/patientNNN/Info.cfg or testing/patientNNN/Info.cfg"
+KEEPS = "short-axis cine with all frames; labels of RV, MYO and LV at ED and ES; their frames; group, height, weight"
+LOSES = "long axes; labels of other frames and structures; the exact time of each frame (one step is kept); sex, age, \
+vendor; volumes; where slices shifted"
+IMAGES = ((View.SAX, Contrast.CINE),)
+SPLITS = ("train", "test")
 GROUPS = {
     "DCM": Disease.DCM,
     "HCM": Disease.HCM,
     "MINF": Disease.INFARCT,
     "NOR": Disease.NORMAL,
     "RV": Disease.ABNORMAL_RV,
-}  # ACDC's own names, in the order its training subjects are numbered, twenty each
-PER_GROUP = 20
-WHOLE = 1e-3  # a code stored as a scaled float is off by less
-_CODES = (Structure.BACKGROUND, Structure.RV, Structure.MYO, Structure.LV)
-_NAME = re.compile(r"(?P<subject>.+)_(?P<phase>ED|ES)(_gt)?\.nii(\.gz)?$")
+}
+_FOLDERS = {"train": "training", "test": "testing"}
+_FIRST = {"train": 1, "test": 101}
+SAX = (View.SAX, Contrast.CINE)
 
 
-@dataclass(frozen=True)
-class Case:
-    """The label maps of one subject.
-
-    Attributes:
-        subject: name.
-        disease: its group; None where nothing tells it.
-        labels: file of "ED" and "ES"; one may be absent.
-    """
-
-    subject: str
-    disease: Disease | None
-    labels: Mapping[str, Path]
+def splits(root: Path) -> tuple[str, ...]:
+    """The parts that are there; see `Layout`."""
+    root = _root(root)
+    return tuple(split for split in SPLITS if any((root / _FOLDERS[split]).glob("patient*")))
 
 
-def cases(folder: Path) -> list[Case]:
-    """The subjects of a folder, sorted by name.
-
-    Args:
-        folder: SUBJECT/SUBJECT_ED_gt.nii.gz and so on; or, where there are no such, SUBJECT_ED.nii.gz and so on
-            without folders. Other files are passed over.
-
-    Raises:
-        RefusedInput: nothing there is named so.
-    """
-    files = sorted(folder.glob("*/*_gt.nii*")) or sorted(folder.glob("*.nii*"))
-    found: dict[str, dict[str, Path]] = {}
-    for path in files:
-        if named := _NAME.match(path.name):
-            found.setdefault(named["subject"], {})[named["phase"]] = path
-    if not found:
-        raise RefusedInput(
-            "no-label-maps",
-            f"{folder} holds no label maps named SUBJECT/SUBJECT_ED_gt.nii.gz or SUBJECT_ED.nii.gz (ES likewise)",
-        )
-    return [Case(name, group_of(name, next(iter(maps.values())).parent), maps) for name, maps in sorted(found.items())]
+def cases(root: Path, split: str | None = None) -> Iterator[Case]:
+    """The patients; see `Layout`."""
+    there = splits(root)
+    for part in chosen(split, there):
+        for folder in sorted((_root(root) / _FOLDERS[part]).glob("patient*")):
+            yield _case(folder, part)
 
 
-def group_of(subject: str, folder: Path) -> Disease | None:
-    """The group that Info.cfg names; else that of ACDC's numbering (patient001 to patient100); else None."""
-    info = folder / "Info.cfg"
-    if info.is_file() and (told := re.search(r"^Group:\s*(\w+)", info.read_text("utf-8", "replace"), re.MULTILINE)):
-        return GROUPS.get(told[1])
-    numbered = re.fullmatch(r"patient(\d{3})", subject)
-    number = int(numbered[1]) - 1 if numbered else -1
-    return list(GROUPS.values())[number // PER_GROUP] if 0 <= number < PER_GROUP * len(GROUPS) else None
+def write(root: Path, cases: Iterable[Case]) -> list[str]:
+    """Write cases as patientNNN, numbered as ACDC numbers its parts; see `Layout`."""
+    numbers, given = dict(_FIRST), []
+    for case in cases:
+        part = "test" if case.split == "test" else "train"
+        name = f"patient{numbers[part]:03d}"
+        numbers[part] += 1
+        given.append(name)
+        _write(root / _FOLDERS[part] / name, case)
+    return given
 
 
-def read_labels(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """One label map.
-
-    Returns:
-        (x, y, z) `Structure` codes, and the (4, 4) affine of the file.
-
-    Raises:
-        RefusedInput: not readable, not one frame, or other codes.
-    """
-    image = nifti.read_image(path)
-    codes = image.data.round()
-    if image.frames != 1 or not np.isin(codes, _CODES).all() or np.abs(codes - image.data).max() > WHOLE:
-        raise RefusedInput("unknown-labels", f"{path} is not a label map of one frame: 0 background, 1 RV, 2 MYO, 3 LV")
-    return codes[..., 0].astype(np.uint8), image.affine
+def check(root: Path) -> list[Problem]:
+    """What is wrong, by file; see `Layout`."""
+    return check_cases(cases(root), _root(root))
 
 
-def write_labels(
-    folder: Path, subject: str, disease: Disease, labels: Mapping[str, NDArray[np.uint8]], affine: NDArray[np.float64]
-) -> None:
-    """Write the label maps of one subject in this layout, and its group in Info.cfg.
+def _root(folder: Path) -> Path:
+    return locate(folder, TITLE, WANTED, lambda place: any(place.glob("t*ing/patient*/Info.cfg")))
 
-    Args:
-        folder: gets SUBJECT/.
-        subject: name.
-        disease: group.
-        labels: (x, y, z) of "ED" and "ES".
-        affine: (4, 4) voxel index to mm.
-    """
-    name = next(name for name, group in GROUPS.items() if group is disease)
-    for phase, codes in labels.items():
-        nifti.write_labels(folder / subject / f"{subject}_{phase}_gt.nii.gz", codes[..., None], affine, [0.0])
-    write_text(folder / subject / "Info.cfg", f"Group: {name}\n")
+
+def _case(folder: Path, split: str) -> Case:
+    name = folder.name
+    info = _info(folder / "Info.cfg")
+    files = [folder / "Info.cfg", folder / f"{name}_4d.nii.gz"]
+    for phase in ("ED", "ES"):
+        if (frame := number(info.get(phase))) is not None:
+            files += [folder / f"{name}_frame{int(frame):02d}{what}.nii.gz" for what in ("", "_gt")]
+    group = info.get("Group", "")
+    return Case(name, partial(_load, folder, info), split, group, GROUPS.get(group), name, info, tuple(files))
+
+
+def _info(path: Path) -> dict[str, str]:
+    """The entries of Info.cfg; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    return dict(re.findall(r"^\s*(\w+)\s*:\s*(.*?)\s*$", text_of(path), re.MULTILINE))
+
+
+def _load(folder: Path, info: Mapping[str, str]) -> tuple[Study, Findings]:
+    name, table = folder.name, present(folder / "Info.cfg")
+    path = folder / f"{name}_4d.nii.gz"
+    image, flags = read_cine(path)
+    frames = {phase: whole(info.get(phase), phase, table) - 1 for phase in ("ED", "ES")}
+    maps = {frame: folder / f"{name}_frame{frame + 1:02d}_gt.nii.gz" for frame in frames.values()}
+    drawn = {frame: read_code_frame(file, RV_MYO_LV) for frame, file in maps.items()}
+    facts = Facts(height_m=metres(info.get("Height")), weight_kg=number(info.get("Weight")))
+    truth = Findings(
+        labels={SAX: labels_at(drawn, image.data.shape, path)},
+        diagnosis=known(GROUPS.get(info.get("Group", ""))),
+        cycle={f"LV_{phase}": frame for phase, frame in frames.items()},
+    )
+    return Study(name, {SAX: image}, facts, flags, {"format": NAME}), truth
+
+
+def _write(folder: Path, case: Case) -> None:
+    study, truth = case.load()
+    image, name = image_of(study, *SAX, TITLE), folder.name
+    write_cine(folder / f"{name}_4d.nii.gz", image)
+    frames = {phase: truth.cycle[f"LV_{phase}"] for phase in ("ED", "ES")}
+    for frame in frames.values():
+        write_frame(folder / f"{name}_frame{frame + 1:02d}.nii.gz", image, frame)
+        write_codes(folder / f"{name}_frame{frame + 1:02d}_gt.nii.gz", truth.labels[SAX], RV_MYO_LV, image, frame)
+    height, weight = study.facts.height_m, study.facts.weight_kg
+    entries = {
+        **{phase: frame + 1 for phase, frame in frames.items()},
+        "Group": word_for(case, GROUPS, TITLE),
+        "Height": "" if height is None else round(100 * height, 1),
+        "NbFrame": image.frames,
+        "Weight": "" if weight is None else round(weight, 1),
+    }
+    write_text(folder / "Info.cfg", "".join(f"{key}: {value}\n" for key, value in entries.items()))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinecmr.anatomy import Structure
-from cinecmr.datasets import acdc
+from cinecmr.datasets import label_maps
 from cinecmr.errors import RefusedInput
 from cinecmr.evaluate.agreement import agreement
 from cinecmr.evaluate.overlap import dice, hd95
@@ -70,7 +70,7 @@ def run(
 
     Args:
         found: SUBJECT_ED.nii.gz and SUBJECT_ES.nii.gz.
-        truth: see `datasets.acdc.cases`.
+        truth: see `datasets.label_maps.cases`.
         out: gets labels.json and labels.md.
         spacing: whether the voxel spacing is true; without it nothing in mm is given.
         progress: told the share done.
@@ -79,7 +79,7 @@ def run(
         RefusedInput: no true maps, no found map at all, or one on another grid.
     """
     started = time.perf_counter()
-    cases = acdc.cases(truth)
+    cases = label_maps.cases(truth)
     _some_found(found, cases)
     rows: list[Row] = []
     beats: list[Beat] = []
@@ -103,7 +103,7 @@ def run(
     yield from page
 
 
-def score(found: Path, case: acdc.Case, spacing: bool = True) -> tuple[list[Row], list[Beat]]:
+def score(found: Path, case: label_maps.Case, spacing: bool = True) -> tuple[list[Row], list[Beat]]:
     """The maps of one subject, and its beat where truth has both phases.
 
     Raises:
@@ -112,13 +112,13 @@ def score(found: Path, case: acdc.Case, spacing: bool = True) -> tuple[list[Row]
     group = case.disease.value if case.disease else UNKNOWN
     rows, phases = [], Phases()
     for phase, path in sorted(case.labels.items()):
-        true, affine = acdc.read_labels(path)
+        true, affine = label_maps.read_labels(path)
         file = _file(found, case.subject, phase)
         ours = _ours(file, true) if file else np.zeros_like(true)
         phases[phase] = ours, true
         sizes = tuple(np.linalg.norm(affine[:3, :3], axis=0)) if spacing else None
         rows.append(Row(case.subject, group, phase, file is None, *_compare(ours, true, sizes)))
-    return rows, [_beat(case.subject, group, phases)] if set(phases) == set(acdc.PHASES) else []
+    return rows, [_beat(case.subject, group, phases)] if set(phases) == set(label_maps.PHASES) else []
 
 
 def ejection_fraction(ed: NDArray[np.uint8], es: NDArray[np.uint8], cavity: Structure) -> float:
@@ -157,14 +157,14 @@ def _file(found: Path, subject: str, phase: str) -> Path | None:
     return next((path for end in (".nii.gz", ".nii") if (path := found / f"{subject}_{phase}{end}").is_file()), None)
 
 
-def _some_found(found: Path, cases: list[acdc.Case]) -> None:
+def _some_found(found: Path, cases: list[label_maps.Case]) -> None:
     if not any(_file(found, case.subject, phase) for case in cases for phase in case.labels):
         wanted = f"{cases[0].subject}_{next(iter(cases[0].labels))}.nii.gz"
         raise RefusedInput("no-label-maps", f"{found} holds none of the {len(cases)} subjects, such as {wanted}")
 
 
 def _ours(file: Path, true: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    ours, _ = acdc.read_labels(file)
+    ours, _ = label_maps.read_labels(file)
     if ours.shape != true.shape:
         raise RefusedInput("other-grid", f"{file} has grid {ours.shape}, its truth {true.shape}; segment that image")
     return ours
@@ -193,7 +193,7 @@ def _beat(subject: str, group: str, phases: Phases) -> Beat:
 def _subsets(rows: list[Row], beats: list[Beat]) -> Iterator[tuple[str, list[Row], list[Beat]]]:
     """All, each phase, each group. Phases have no ejection fraction."""
     yield "all", rows, beats
-    for phase in acdc.PHASES:
+    for phase in label_maps.PHASES:
         if some := [row for row in rows if row.phase == phase]:
             yield phase, some, []
     for group in sorted({row.group for row in rows} - {UNKNOWN}):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cinecmr.datasets import acdc
+from cinecmr.datasets import label_maps
 from cinecmr.errors import RefusedInput
 from cinecmr.evaluate.shapes import describe_beat
 from cinecmr.experiments import provenance
@@ -72,7 +72,7 @@ def run(
     """Draw, write, describe and compare; the lines for the terminal.
 
     Args:
-        real: label maps, see `datasets.acdc.cases`; every subject needs a group.
+        real: label maps, see `datasets.label_maps.cases`; every subject needs a group.
         out: gets labels/, shapes.json and shapes.md.
         subjects: synthetic hearts; diseases in the real folder's mix.
         seed: of the first; heart n is that of `cinecmr phantom --seed SEED+n` with the same disease.
@@ -82,13 +82,13 @@ def run(
         RefusedInput: no label maps, or a subject without a group.
     """
     started = time.perf_counter()
-    cases = acdc.cases(real)
+    cases = label_maps.cases(real)
     for number, disease in enumerate(mix(cases, subjects)):
         write_heart(out / "labels", seed + number, disease)
         if progress:
             progress((number + 1) / subjects)
     made = {subject_name(seed + number) for number in range(subjects)}
-    synthetic = [case for case in acdc.cases(out / "labels") if case.subject in made]
+    synthetic = [case for case in label_maps.cases(out / "labels") if case.subject in made]
     cells = compare(shapes(cases), shapes(synthetic))
     about = provenance.about(started, seed=seed, synthetic_hearts=subjects, real_hearts=len(cases))
     count = {
@@ -103,7 +103,7 @@ def run(
     yield from page
 
 
-def mix(cases: list[acdc.Case], subjects: int) -> list[Disease]:
+def mix(cases: list[label_maps.Case], subjects: int) -> list[Disease]:
     """Diseases of `subjects` hearts, group by group, in the proportions of the cases.
 
     Raises:
@@ -114,7 +114,7 @@ def mix(cases: list[acdc.Case], subjects: int) -> list[Disease]:
         raise RefusedInput(
             "no-group", f"no group is known for {', '.join(lost[:5])}: put an Info.cfg with `Group: DCM` beside"
         )
-    order = list(acdc.GROUPS.values())
+    order = list(label_maps.GROUPS.values())
     groups = sorted((case.disease for case in cases if case.disease), key=order.index)
     return [groups[number * len(groups) // subjects] for number in range(subjects)]
 
@@ -129,7 +129,7 @@ def write_heart(folder: Path, seed: int, disease: Disease) -> None:
     labels = {phase: reader_stack(heart, moment, heights) for phase, moment in phases.items()}
     affine = np.diag([PIXEL_MM, PIXEL_MM, -spacing, 1.0])
     affine[:3, 3] = *CORNER_MM, heights[0]
-    acdc.write_labels(folder, subject_name(seed), disease, labels, affine)
+    label_maps.write_labels(folder, subject_name(seed), disease, labels, affine)
 
 
 def reader_stack(heart: Heart, moment: float, heights: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -141,14 +141,14 @@ def reader_stack(heart: Heart, moment: float, heights: NDArray[np.float64]) -> N
     return np.stack([heart.reader_labels(plane, surfaces) for plane in planes], axis=-1)
 
 
-def shapes(cases: Iterable[acdc.Case]) -> Shapes:
+def shapes(cases: Iterable[label_maps.Case]) -> Shapes:
     """The figures of every heart, by phase and group; hearts too short to have thirds give none."""
     found: Shapes = {}
     for case in cases:
-        if case.disease is None or set(case.labels) != set(acdc.PHASES):
+        if case.disease is None or set(case.labels) != set(label_maps.PHASES):
             continue
-        ed, es = (acdc.read_labels(case.labels[phase])[0] for phase in acdc.PHASES)
-        for phase, row in zip(acdc.PHASES, describe_beat(ed, es), strict=True):
+        ed, es = (label_maps.read_labels(case.labels[phase])[0] for phase in label_maps.PHASES)
+        for phase, row in zip(label_maps.PHASES, describe_beat(ed, es), strict=True):
             found.setdefault((phase, case.disease), []).append(row)
     return found
 
@@ -156,8 +156,8 @@ def shapes(cases: Iterable[acdc.Case]) -> Shapes:
 def compare(real: Shapes, synthetic: Shapes) -> list[Cell]:
     """One cell for each phase, group and figure that both have."""
     cells = []
-    for phase in acdc.PHASES:
-        for name, disease in acdc.GROUPS.items():
+    for phase in label_maps.PHASES:
+        for name, disease in label_maps.GROUPS.items():
             ours, theirs = synthetic.get((phase, disease), []), real.get((phase, disease), [])
             for figure in dict.fromkeys(key for row in theirs for key in row):
                 cells += _cell(phase, name, figure, _known(theirs, figure), _known(ours, figure))
@@ -195,7 +195,7 @@ def _markdown(about: dict[str, str], cells: list[Cell]) -> list[str]:
         f"bold where it is more than {TOLERANCE}. The figures are explained in `cinecmr.evaluate.shapes.describe`.",
         "",
     ]
-    for phase in acdc.PHASES:
+    for phase in label_maps.PHASES:
         lines += _table(phase, [cell for cell in cells if cell.phase == phase])
     within = sum(cell.within for cell in cells)
     equal = sum(cell.chance for cell in cells)

@@ -1,0 +1,76 @@
+"""What is wrong with a data set on disk, by file: what is missing, what cannot be read, what cannot be true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cinecmr.anatomy import Structure
+from cinecmr.datasets._case import Case, Problem
+from cinecmr.errors import RefusedInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from cinecmr.study import Findings, Study
+
+
+def check_cases(cases: Iterable[Case], root: Path) -> list[Problem]:
+    """Look for the files of every case, read it, and look at what was read."""
+    problems: list[Problem] = []
+    twice: set[str] = set()
+    for case in cases:
+        name = f"{case.split}/{case.subject}"
+        if name in twice:
+            problems.append(Problem(name, "the subject is listed twice"))
+        twice.add(name)
+        problems += _check_case(case, root)
+    return problems
+
+
+def _check_case(case: Case, root: Path) -> list[Problem]:
+    missing = [file for file in case.files if not file.exists()]
+    if missing:
+        return [Problem(below(root, file), "is missing; unpack or copy the data set again") for file in missing]
+    try:
+        study, truth = case.load()
+    except RefusedInput as refusal:
+        return [Problem(_file_of(case, refusal.message, root), refusal.message)]
+    return [Problem(_folder_of(case, root), message) for message in oddities(study, truth)]
+
+
+def oddities(study: Study, truth: Findings) -> list[str]:
+    """What a study and its truth hold that cannot be right."""
+    found = []
+    for (view, contrast), image in study.images.items():
+        name = f"{view.name} {contrast.name}"
+        if not np.any(image.data):
+            found.append(f"{name}: all pixels are zero")
+        elif float(np.ptp(image.data)) == 0:
+            found.append(f"{name}: all pixels are equal")
+        labels = truth.labels.get((view, contrast))
+        if labels is not None and labels.shape != image.data.shape:
+            found.append(f"{name}: labels {labels.shape} do not lie on the image {image.data.shape}")
+        elif labels is not None and not np.isin(labels, (Structure.LV, Structure.MYO)).any():
+            found.append(f"{name}: labels without a left ventricle")
+    edv, esv = (truth.measurements.get(name) for name in ("LVEDV", "LVESV"))
+    if edv is not None and esv is not None and edv.value <= esv.value:
+        found.append(f"end-diastolic volume {edv.value:g} ml is not above the end-systolic {esv.value:g} ml")
+    return found
+
+
+def below(root: Path, path: Path) -> str:
+    """A path as seen from the root."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _folder_of(case: Case, root: Path) -> str:
+    return below(root, case.files[0].parent if len(case.files) > 1 else case.files[0]) if case.files else case.subject
+
+
+def _file_of(case: Case, message: str, root: Path) -> str:
+    """The file a refusal speaks of; the longest name, because `a.nii` is part of `a_gt.nii` nowhere but in text."""
+    named = sorted((file for file in case.files if file.name in message), key=lambda file: -len(file.name))
+    return below(root, named[0]) if named else _folder_of(case, root)
