@@ -71,6 +71,10 @@ class Disease(Enum):
     HCM = "hcm"  # hypertrophic cardiomyopathy
     INFARCT = "infarct"
     ABNORMAL_RV = "abnormal_rv"
+    ARVC = "arvc"  # arrhythmogenic right ventricular cardiomyopathy
+    HYPERTENSIVE = "hypertensive"  # concentric left ventricular hypertrophy
+    ATHLETE = "athlete"  # large and healthy: what a classifier must not call ill
+    AMYLOID = "amyloid"
 
 
 class Sex(Enum):

@@ -17,6 +17,8 @@ from cinecmr.phantom.shape import THETAS, Z_STEP, LeftVentricle, RightVentricle,
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cinecmr.phantom.scar import Scar
+
 MUSCLE_DENSITY = 1.05  # g/ml
 _RINGS = 12  # rings of equal area into which a sector is cut where a tilted plane ends it
 CLOSED_MM = 3.0  # radius of a cavity in which a reader sees no blood
@@ -28,7 +30,7 @@ class Person:
 
     Attributes:
         sex, age_y, height_m, weight_kg: as a header would hold them.
-        disease: the group the subject was drawn from.
+        disease: the group the subject was drawn from. severity: of it, 0 healthy to 1 (`disease.Group.at`).
     """
 
     sex: Sex = Sex.MALE
@@ -36,6 +38,7 @@ class Person:
     height_m: float = 1.75
     weight_kg: float = 75.0
     disease: Disease = Disease.NORMAL
+    severity: float = 1.0
 
     @property
     def bsa_m2(self) -> float:
@@ -95,6 +98,7 @@ class Heart:
     lv: LeftVentricle = field(default_factory=LeftVentricle)
     rv: RightVentricle = field(default_factory=RightVentricle)
     bend: tuple[float, float] = (0.0, 0.0)  # mm by which the axis bows sideways at mid-height, along x and y
+    scar: Scar | None = None
 
     def axis_shift(self, z: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """How far the axis lies off the straight line at heights z, mm along x and y: a shear, so volumes are kept."""

@@ -7,118 +7,22 @@ maps of a cohort have the medians of real ones (docs/explanation/phantom.md says
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cinecmr.anatomy import Disease, Sex, Structure
 from cinecmr.phantom.beat import Beat
+from cinecmr.phantom.disease import CULPRITS, GROUPS, TERRITORIES, TRAINED_ON, Group, Range
 from cinecmr.phantom.heart import Heart, Person
+from cinecmr.phantom.scar import draw_scar
 from cinecmr.phantom.shape import LeftVentricle, Region, RightVentricle, Ripple
 
-Range = tuple[float, float]  # mean and standard deviation of a normal draw, cut at two standard deviations
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-
-@dataclass(frozen=True)
-class Group:
-    """How one disease shapes the heart. Pairs are mean and standard deviation.
-
-    Attributes:
-        volume: end-diastolic volume of the left ventricle against a healthy one of the same body.
-        hollow: endocardial over epicardial radius.
-        slimness: long axis over epicardial diameter.
-        ef: ejection fraction of the left ventricle, %.
-        shortening: 1 - lambda at end-systole.
-        fullness, taper: see `LeftVentricle`.
-        rv_reach, rv_squeeze: see `RightVentricle` (the squeeze at the base; the apex follows).
-        rv_apical: apical reach. rv_apex: height of its apex, share of the long axis.
-        rv_angle: see `RightVentricle.angle`. flattening: of the septum.
-    """
-
-    volume: Range
-    hollow: Range
-    slimness: Range
-    ef: Range
-    shortening: Range
-    fullness: Range
-    taper: Range
-    rv_reach: Range
-    rv_squeeze: Range
-    rv_apical: Range = (1.0, 0.1)
-    rv_apex: Range = (0.10, 0.04)
-    rv_angle: Range = (0.9, 0.06)
-    flattening: Range = (0.05, 0.03)
-
-
-GROUPS: dict[Disease, Group] = {
-    Disease.NORMAL: Group(
-        (1.0, 0.10),
-        (0.765, 0.02),
-        (1.24, 0.08),
-        (61, 5),
-        (0.15, 0.02),
-        (2.4, 0.15),
-        (0.03, 0.03),
-        (0.98, 0.09),
-        (0.80, 0.05),
-    ),
-    Disease.DCM: Group(
-        (1.9, 0.35),
-        (0.80, 0.02),
-        (1.12, 0.08),
-        (18, 7),
-        (0.05, 0.02),
-        (2.7, 0.25),
-        (0.12, 0.05),
-        (0.78, 0.20),
-        (0.88, 0.08),
-        (1.0, 0.2),
-        (0.13, 0.06),
-        (0.82, 0.07),
-    ),
-    Disease.HCM: Group(
-        (0.92, 0.14),
-        (0.68, 0.04),
-        (1.14, 0.09),
-        (69, 5),
-        (0.14, 0.03),
-        (2.4, 0.25),
-        (0.08, 0.05),
-        (0.74, 0.11),
-        (0.73, 0.06),
-        (0.7, 0.15),
-        (0.20, 0.06),
-        (0.74, 0.06),
-    ),
-    Disease.INFARCT: Group(
-        (1.35, 0.3),
-        (0.79, 0.025),
-        (1.15, 0.09),
-        (33, 8),
-        (0.09, 0.03),
-        (2.6, 0.25),
-        (0.07, 0.05),
-        (0.72, 0.16),
-        (0.77, 0.08),
-        (1.0, 0.2),
-        (0.15, 0.06),
-    ),
-    Disease.ABNORMAL_RV: Group(
-        (0.92, 0.16),
-        (0.785, 0.025),
-        (1.24, 0.10),
-        (55, 8),
-        (0.12, 0.03),
-        (2.35, 0.2),
-        (0.04, 0.04),
-        (1.2, 0.22),
-        (0.93, 0.06),
-        (2.2, 0.5),
-        (-0.02, 0.03),
-        (0.9, 0.06),
-        (0.09, 0.06),
-    ),
-}
+_HEALTHY_SQUEEZE = 0.7  # f of a healthy ventricle: what a mild infarct contracts like
 
 
 def cut_normal(rng: np.random.Generator, mean_sd: Range, low: float = -np.inf, high: float = np.inf) -> float:
@@ -128,13 +32,13 @@ def cut_normal(rng: np.random.Generator, mean_sd: Range, low: float = -np.inf, h
 
 
 def draw_person(rng: np.random.Generator, disease: Disease) -> Person:
-    """A body: height by sex, weight by a skewed body-mass index."""
-    sex = Sex.MALE if rng.random() < 0.55 else Sex.FEMALE
+    """A body: sex and age as the disease has them, height by sex, weight by a skewed body-mass index."""
+    group = GROUPS[disease]
+    sex = Sex.MALE if rng.random() < group.male else Sex.FEMALE
     height = cut_normal(rng, (1.77, 0.07) if sex is Sex.MALE else (1.64, 0.065))
-    bmi = 17.5 + float(rng.gamma(4.5, 2.0))
-    return Person(
-        sex, float(np.round(rng.uniform(20, 82))), round(height, 2), round(min(bmi, 45) * height**2, 1), disease
-    )
+    bmi = 17.5 + float(rng.gamma(4.5, group.body))
+    age = float(np.round(rng.uniform(*group.age)))
+    return Person(sex, age, round(height, 2), round(min(bmi, 45) * height**2, 1), disease)
 
 
 def _ripple(rng: np.random.Generator, size: float, orders: range) -> Ripple:
@@ -148,24 +52,32 @@ def _ripple(rng: np.random.Generator, size: float, orders: range) -> Ripple:
     )
 
 
-def _still(rng: np.random.Generator, disease: Disease) -> tuple[Region, ...]:
+def _still(rng: np.random.Generator, disease: Disease, severity: float) -> tuple[Region, ...]:
     """Infarct territory: septum and anterior wall (LAD), lateral (LCX) or inferior (RCA)."""
     if disease is not Disease.INFARCT:
         return ()
-    theta, height = [(0.7, 0.35), (2.6, 0.55), (-1.9, 0.6)][int(rng.choice(3, p=[0.55, 0.2, 0.25]))]
-    return (
-        Region(
-            theta + rng.normal(0, 0.25),
-            height + rng.normal(0, 0.08),
-            rng.uniform(0.6, 1.2),
-            rng.uniform(0.22, 0.45),
-            rng.uniform(0.92, 1.06),
-        ),
+    theta, height = list(TERRITORIES.values())[int(rng.choice(3, p=CULPRITS))]
+    region = Region(
+        theta + rng.normal(0, 0.25),
+        height + rng.normal(0, 0.08),
+        rng.uniform(0.6, 1.2),
+        rng.uniform(0.22, 0.45),
+        rng.uniform(0.92, 1.06),
     )
+    if severity == 1:
+        return (region,)
+    return (
+        replace(
+            region,
+            width_theta=region.width_theta * severity**0.5,
+            width_height=region.width_height * severity**0.5,
+            amount=_HEALTHY_SQUEEZE + severity * (region.amount - _HEALTHY_SQUEEZE),
+        ),
+    )[: int(severity > 0)]
 
 
 def _thick(rng: np.random.Generator, disease: Disease) -> tuple[Region, ...]:
-    """Hypertrophy: septal, apical or concentric; a thinned scar after some infarcts."""
+    """Hypertrophy: septal, apical or concentric."""
     if disease is Disease.HCM:
         kind = rng.choice(3, p=[0.6, 0.2, 0.2])
         if kind == 0:
@@ -184,15 +96,56 @@ def _thick(rng: np.random.Generator, disease: Disease) -> tuple[Region, ...]:
     return ()
 
 
-def draw_heart(rng: np.random.Generator, disease: Disease | None = None) -> Heart:
+def draw_heart(
+    rng: np.random.Generator,
+    disease: Disease | None = None,
+    *,
+    severity: float | None = None,
+    linked: bool = True,
+    among: Sequence[Disease] = TRAINED_ON,
+) -> Heart:
     """A heart in a body.
 
     Args:
-        rng: everything is drawn from it.
-        disease: the group; drawn evenly when None.
+        rng: everything is drawn from it. Scar and the severity of some groups come from a child of it (`spawn`), so
+            that they never move the draws of shape and motion.
+        disease: the group; drawn evenly from `among` when None.
+        severity: 0 is a healthy heart of that group's bodies, 1 the group's full row in `disease.GROUPS`. None: 1 for
+            the groups of `TRAINED_ON`, drawn between 0.5 and 1 for the others.
+        linked: scar lies where the wall contracts badly. False draws it without looking at the motion: the control.
+        among: groups to draw from.
+
+    Raises:
+        ValueError: `severity` is not a share.
     """
-    disease = disease or list(Disease)[int(rng.integers(len(Disease)))]
-    person, group = draw_person(rng, disease), GROUPS[disease]
+    aside = rng.spawn(1)[0]
+    disease = disease or list(among)[int(rng.integers(len(among)))]
+    if severity is None:
+        severity = 1.0 if disease in TRAINED_ON else float(aside.uniform(0.5, 1.0))
+    group = GROUPS[disease].at(severity)
+    person = replace(draw_person(rng, disease), severity=severity)
+    lv = _draw_left(rng, person, group)
+    rv = _draw_right(rng, group, lv)
+    if disease is Disease.ARVC:
+        rv = _failing_right(aside, rv, severity)
+    rate = cut_normal(rng, group.rate, 45, 115)
+    beat = Beat(
+        60 / rate,
+        float(np.clip(0.36 + 0.0022 * (rate - 70) + rng.normal(0, 0.015), 0.28, 0.5)),
+        float(np.clip(rng.normal(0.2, 0.05), 0.05, 0.35)),
+        float(rng.uniform(0, 0.05)),
+    )
+    bend = (cut_normal(rng, (0, 2.0)), cut_normal(rng, (0, 2.0)))
+    heart = Heart(person, beat, lv, rv, bend)
+    # A dilated right ventricle leaks through its tricuspid valve: it moves more blood than it passes on.
+    leak = rng.uniform(1.0, 1.4) if disease is Disease.ABNORMAL_RV else cut_normal(rng, (1.0, 0.04))
+    heart = _balanced(heart, leak * (lv.cavity_ml(0.0) - lv.cavity_ml(1.0)))
+    return replace(heart, scar=draw_scar(heart, aside, linked=linked))
+
+
+def _draw_left(rng: np.random.Generator, person: Person, group: Group) -> LeftVentricle:
+    """The left ventricle of a body: as large as it asks for, ejecting what the group does."""
+    disease, severity = person.disease, person.severity
     indexed = cut_normal(rng, (81, 11) if person.sex is Sex.MALE else (75, 10))
     target = indexed * person.bsa_m2 * cut_normal(rng, group.volume, 0.5)
     hollow, slimness = cut_normal(rng, group.hollow, 0.45, 0.88), cut_normal(rng, group.slimness, 0.95, 1.7)
@@ -205,31 +158,16 @@ def draw_heart(rng: np.random.Generator, disease: Disease | None = None) -> Hear
         fullness=cut_normal(rng, group.fullness, 1.9),
         taper=cut_normal(rng, group.taper, 0.0),
         shortening=1 - cut_normal(rng, group.shortening, 0.01),
-        # A thick wall closes the apical half of its cavity.
-        squeeze_slope=cut_normal(rng, (0.26, 0.07) if disease is Disease.HCM else (0.10, 0.03)),
+        squeeze_slope=cut_normal(rng, group.slope),
         twist=float(np.radians(cut_normal(rng, (4 + 14 * ef, 3)))),
         flattening=cut_normal(rng, group.flattening, 0.0),
         tilt=(cut_normal(rng, (0, 0.10)), cut_normal(rng, (0, 0.10))),
-        thick=_thick(rng, disease),
-        still=_still(rng, disease),
+        thick=tuple(replace(region, amount=severity * region.amount) for region in _thick(rng, disease)),
+        still=_still(rng, disease, severity),
         ripple=_ripple(rng, 0.045, range(2, 8)),
         wall_ripple=_ripple(rng, 0.06, range(1, 5)),
     )
-    lv = _scaled(lv, target)
-    lv = _ejecting(lv, ef)
-    rv = _draw_right(rng, group, lv)
-    rate = cut_normal(rng, (72, 11), 45, 115)
-    beat = Beat(
-        60 / rate,
-        float(np.clip(0.36 + 0.0022 * (rate - 70) + rng.normal(0, 0.015), 0.28, 0.5)),
-        float(np.clip(rng.normal(0.2, 0.05), 0.05, 0.35)),
-        float(rng.uniform(0, 0.05)),
-    )
-    bend = (cut_normal(rng, (0, 2.0)), cut_normal(rng, (0, 2.0)))
-    heart = Heart(person, beat, lv, rv, bend)
-    # A dilated right ventricle leaks through its tricuspid valve: it moves more blood than it passes on.
-    leak = rng.uniform(1.0, 1.4) if disease is Disease.ABNORMAL_RV else cut_normal(rng, (1.0, 0.04))
-    return _balanced(heart, leak * (lv.cavity_ml(0.0) - lv.cavity_ml(1.0)))
+    return _ejecting(_scaled(lv, target), ef)
 
 
 def _scaled(lv: LeftVentricle, volume_ml: float) -> LeftVentricle:
@@ -293,6 +231,18 @@ def _draw_right(rng: np.random.Generator, group: Group, lv: LeftVentricle) -> Ri
         skew=cut_normal(rng, (0.25, 0.10)),
         centre=cut_normal(rng, (0.05, 0.10)),
         tilt=cut_normal(rng, (0.12, 0.10)),
-        wall=cut_normal(rng, (3.2, 0.6), 2.0),
+        wall=cut_normal(rng, group.rv_wall, 2.0),
         ripple=_ripple(rng, 0.05, range(2, 7)),
     )
+
+
+def _failing_right(rng: np.random.Generator, rv: RightVentricle, severity: float) -> RightVentricle:
+    """A free wall that stands still or moves outwards where ARVC begins: under the tricuspid valve, outflow, apex."""
+    triangle = [(-0.75, 0.85), (0.65, 0.9), (0.0, 0.12)]
+    still, bulge = [], []
+    for theta, height in (triangle[i] for i in rng.permutation(3)[: 1 + round(2 * severity)]):
+        where = (theta + rng.normal(0, 0.08), height + rng.normal(0, 0.03))
+        wide = (rng.uniform(0.22, 0.4), rng.uniform(0.14, 0.24))
+        still.append(Region(*where, *wide, 1.0 + 0.12 * severity * rng.random()))
+        bulge.append(Region(*where, *(0.8 * w for w in wide), severity * rng.uniform(0.05, 0.25)))
+    return replace(rv, still=tuple(still), bulge=tuple(bulge))

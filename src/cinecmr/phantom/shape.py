@@ -232,6 +232,9 @@ class RightVentricle:
         tilt: rise of the tricuspid and outflow plane per mm towards the anterior wall.
         wall: thickness of the free wall, mm.
         ripple: irregularity of the free wall, as a share of the width.
+        still: regions of the free wall whose end-systolic width is their own amount, as a share of the end-diastolic
+            one: 1 stands still, more moves outwards. Their heights are shares of the ventricle's own axis.
+        bulge: regions that reach further at rest: added width as a share of it.
     """
 
     reach: float = 1.0
@@ -246,6 +249,8 @@ class RightVentricle:
     tilt: float = 0.15
     wall: float = 3.0
     ripple: Ripple = field(default_factory=Ripple)
+    still: tuple[Region, ...] = ()
+    bulge: tuple[Region, ...] = ()
 
     def outer_radius(
         self,
@@ -273,10 +278,15 @@ class RightVentricle:
         reach = reach * (1 + (self.apical_reach - 1) * (1 - share) ** 1.5)
         half = np.interp(share, _RV_HEIGHTS, _RV_HALF_ANGLE) * self.angle
         basal, apical = self.squeeze
-        narrower = 1 + (apical + (basal - apical) * share - 1) * activation
+        narrow = apical + (basal - apical) * share
+        for region in self.still:
+            narrow = narrow + region.weight(theta, share) * (region.amount - narrow)
+        narrower = 1 + (narrow - 1) * activation
         off = (theta - self.centre) / half
         arc = np.clip(1 - np.abs(off) ** 2.3, 0, None) ** 0.52 * (1 - self.skew * off)
         width = reach * reference * narrower * arc * (1 + self.ripple(theta, share.astype(np.float32)))
+        for region in self.bulge:
+            width = width * (1 + region.amount * region.weight(theta, share))
         there = z > self.apex
         return np.asarray(septum + np.where(there, np.clip(width, 0, None), 0), np.float32)
 

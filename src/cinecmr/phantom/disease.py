@@ -1,0 +1,234 @@
+"""What each disease does to a heart: one row of figures a group, and how severity scales it.
+
+Pairs are mean and standard deviation of a normal draw cut at two standard deviations. The first five groups were set
+so that label maps of a cohort have the medians of real ones; the others follow published figures
+(docs/explanation/phantom.md names them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from cinecmr.anatomy import Disease
+
+Range = tuple[float, float]  # mean and standard deviation of a normal draw, cut at two standard deviations
+
+# Groups that the shipped short-axis network learns from, in the order of its seeds. A mixture of phantoms is drawn
+# from these unless others are asked for, so that a seed keeps the heart it always had.
+TRAINED_ON = (Disease.NORMAL, Disease.DCM, Disease.HCM, Disease.INFARCT, Disease.ABNORMAL_RV)
+_WHO = ("age", "male", "body")  # who has a disease does not depend on how severe it is
+
+
+@dataclass(frozen=True)
+class Group:
+    """How one disease shapes the heart. Pairs are mean and standard deviation.
+
+    Attributes:
+        volume: end-diastolic volume of the left ventricle against a healthy one of the same body.
+        hollow: endocardial over epicardial radius.
+        slimness: long axis over epicardial diameter.
+        ef: ejection fraction of the left ventricle, %.
+        shortening: 1 - lambda at end-systole.
+        fullness, taper: see `LeftVentricle`.
+        rv_reach, rv_squeeze: see `RightVentricle` (the squeeze at the base; the apex follows).
+        rv_apical: apical reach. rv_apex: height of its apex, share of the long axis.
+        rv_angle: see `RightVentricle.angle`. flattening: of the septum.
+        slope: see `LeftVentricle.squeeze_slope`; large where the apex is spared or closes.
+        rv_wall: thickness of the right free wall, mm.
+        atrium: size of the left atrium against the usual one.
+        rate: heart rate, beats a minute.
+        age: youngest and oldest, years. male: share of men. body: scale of the body-mass index above 17.5 kg/m2,
+            whose mean is 17.5 + 4.5 times this.
+    """
+
+    volume: Range
+    hollow: Range
+    slimness: Range
+    ef: Range
+    shortening: Range
+    fullness: Range
+    taper: Range
+    rv_reach: Range
+    rv_squeeze: Range
+    rv_apical: Range = (1.0, 0.1)
+    rv_apex: Range = (0.10, 0.04)
+    rv_angle: Range = (0.9, 0.06)
+    flattening: Range = (0.05, 0.03)
+    slope: Range = (0.10, 0.03)
+    rv_wall: Range = (3.2, 0.6)
+    atrium: Range = (1.0, 0.0)
+    rate: Range = (72, 11)
+    age: tuple[float, float] = (20, 82)
+    male: float = 0.55
+    body: float = 2.0
+
+    def at(self, severity: float) -> Group:
+        """This group between health and its own row.
+
+        Args:
+            severity: 0 is the healthy row, 1 this one.
+
+        Raises:
+            ValueError: `severity` is not a share.
+
+        >>> GROUPS[Disease.DCM].at(0.0).ef == GROUPS[Disease.NORMAL].ef
+        True
+        """
+        if not 0 <= severity <= 1:
+            raise ValueError(f"severity is a share: 0 is a healthy heart, 1 the group's own, got {severity}")
+        if severity == 1:
+            return self  # exactly: the hearts of a seed hang on it
+        healthy = GROUPS[Disease.NORMAL]
+        between: dict[str, Range] = {}
+        for name in (entry.name for entry in fields(self) if entry.name not in _WHO):
+            start, end = getattr(healthy, name), getattr(self, name)
+            between[name] = (
+                start[0] + severity * (end[0] - start[0]),
+                start[1] + severity * (end[1] - start[1]),
+            )
+        return replace(self, **between)  # type: ignore[arg-type]  # only pairs are replaced
+
+
+GROUPS: dict[Disease, Group] = {
+    Disease.NORMAL: Group(
+        (1.0, 0.10),
+        (0.765, 0.02),
+        (1.24, 0.08),
+        (61, 5),
+        (0.15, 0.02),
+        (2.4, 0.15),
+        (0.03, 0.03),
+        (0.98, 0.09),
+        (0.80, 0.05),
+    ),
+    Disease.DCM: Group(
+        (1.9, 0.35),
+        (0.80, 0.02),
+        (1.12, 0.08),
+        (18, 7),
+        (0.05, 0.02),
+        (2.7, 0.25),
+        (0.12, 0.05),
+        (0.78, 0.20),
+        (0.88, 0.08),
+        (1.0, 0.2),
+        (0.13, 0.06),
+        (0.82, 0.07),
+    ),
+    Disease.HCM: Group(
+        (0.92, 0.14),
+        (0.68, 0.04),
+        (1.14, 0.09),
+        (69, 5),
+        (0.14, 0.03),
+        (2.4, 0.25),
+        (0.08, 0.05),
+        (0.74, 0.11),
+        (0.73, 0.06),
+        (0.7, 0.15),
+        (0.20, 0.06),
+        (0.74, 0.06),
+        slope=(0.26, 0.07),  # a thick wall closes the apical half of its cavity
+    ),
+    Disease.INFARCT: Group(
+        (1.35, 0.3),
+        (0.79, 0.025),
+        (1.15, 0.09),
+        (33, 8),
+        (0.09, 0.03),
+        (2.6, 0.25),
+        (0.07, 0.05),
+        (0.72, 0.16),
+        (0.77, 0.08),
+        (1.0, 0.2),
+        (0.15, 0.06),
+    ),
+    Disease.ABNORMAL_RV: Group(
+        (0.92, 0.16),
+        (0.785, 0.025),
+        (1.24, 0.10),
+        (55, 8),
+        (0.12, 0.03),
+        (2.35, 0.2),
+        (0.04, 0.04),
+        (1.2, 0.22),
+        (0.93, 0.06),
+        (2.2, 0.5),
+        (-0.02, 0.03),
+        (0.9, 0.06),
+        (0.09, 0.06),
+    ),
+    # The left ventricle is near normal; the right one is wide, thin and moves out where it should move in.
+    Disease.ARVC: Group(
+        volume=(1.0, 0.12),
+        hollow=(0.775, 0.02),
+        slimness=(1.24, 0.08),
+        ef=(56, 5),
+        shortening=(0.13, 0.02),
+        fullness=(2.4, 0.15),
+        taper=(0.03, 0.03),
+        rv_reach=(1.3, 0.15),
+        rv_squeeze=(0.92, 0.04),
+        rv_apical=(1.7, 0.3),
+        rv_apex=(0.02, 0.03),
+        rv_angle=(0.93, 0.05),
+        rv_wall=(2.6, 0.3),
+        age=(18, 62),
+        male=0.65,
+    ),
+    # Concentric: more wall around the same cavity; the ejection fraction holds, the long axis shortens less.
+    Disease.HYPERTENSIVE: Group(
+        volume=(1.0, 0.10),
+        hollow=(0.70, 0.02),
+        slimness=(1.20, 0.07),
+        ef=(63, 4),
+        shortening=(0.115, 0.02),
+        fullness=(2.4, 0.15),
+        taper=(0.04, 0.03),
+        rv_reach=(0.92, 0.09),
+        rv_squeeze=(0.80, 0.05),
+        slope=(0.13, 0.04),
+        atrium=(1.12, 0.05),
+        age=(42, 84),
+        body=2.5,
+    ),
+    # Balanced: both cavities and the wall grow together, at the same ejection fraction and a slow pulse.
+    Disease.ATHLETE: Group(
+        volume=(1.27, 0.08),
+        hollow=(0.755, 0.015),
+        slimness=(1.22, 0.07),
+        ef=(59, 4),
+        shortening=(0.155, 0.02),
+        fullness=(2.4, 0.15),
+        taper=(0.03, 0.03),
+        rv_reach=(1.04, 0.08),
+        rv_squeeze=(0.80, 0.04),
+        atrium=(1.08, 0.05),
+        rate=(55, 6),
+        age=(18, 42),
+        body=1.2,
+    ),
+    # Thick, stiff walls of both ventricles around a small cavity; base and long axis fail, the apex is spared.
+    Disease.AMYLOID: Group(
+        volume=(0.85, 0.12),
+        hollow=(0.64, 0.025),
+        slimness=(1.18, 0.07),
+        ef=(53, 6),
+        shortening=(0.075, 0.02),
+        fullness=(2.4, 0.15),
+        taper=(0.04, 0.03),
+        rv_reach=(0.80, 0.09),
+        rv_squeeze=(0.85, 0.05),
+        slope=(0.24, 0.04),
+        rv_wall=(6.5, 0.9),
+        atrium=(1.25, 0.08),
+        rate=(78, 10),
+        age=(52, 88),
+        male=0.7,
+    ),
+}
+
+# Where the territories of the coronary arteries are centred: angle, rad, and height, share of the long axis.
+# Septum and anterior wall (LAD), lateral wall (LCX), inferior wall (RCA); how often each is the culprit.
+TERRITORIES = {"LAD": (0.7, 0.35), "LCX": (2.6, 0.55), "RCA": (-1.9, 0.6)}
+CULPRITS = (0.55, 0.2, 0.25)
