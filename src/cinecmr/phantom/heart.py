@@ -188,7 +188,10 @@ class Heart:
         Sectors between neighbouring angles have area r^2 dtheta / 2; their error falls with the square of the
         table's step and is below 0.05 %.
         """
-        s = self.surfaces(time)
+        return self.volumes_on(self.surfaces(time))
+
+    def volumes_on(self, s: Surfaces) -> dict[Structure, float]:
+        """As `volumes_ml`, for surfaces already made."""
         z = s.heights[:, None].astype(np.float64)
         lv, epi = (self._below_mitral(s, z, radius.astype(np.float64)) for radius in (s.endo, s.epi))
         rv = self._right_volume(s, z)
