@@ -5,17 +5,21 @@ middle of the septum, y towards the anterior wall; theta = atan2(y, x). The left
     z = lambda Z,   r^2 = R^2 / lambda + a(Theta, Z),   a = Ren^2 (f^2 - 1/lambda),   theta = Theta + tau(Z)
 so that its volume is kept exactly (det F = 1), the endocardial radius becomes f Ren, and a cavity of constant f
 ejects 1 - lambda f^2 (specs of the tagged prior, section 8).
+
+Arrays keep their precision: images are drawn from float32 tables, motion is computed in float64.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 THETAS = 384  # directions around the long axis in a table of radii: 0.6 mm apart at the epicardium
 Z_STEP = 1.0  # mm between the levels of a table
@@ -42,11 +46,12 @@ class Ripple:
     phases: tuple[float, ...] = ()
     twists: tuple[float, ...] = ()
 
-    def __call__(self, theta: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, theta: NDArray[Real], share: NDArray[Real]) -> NDArray[Real]:
         """The sum of the waves at angles (..., THETAS) and heights (..., 1) given as shares of the axis."""
-        total = np.zeros(np.broadcast_shapes(theta.shape, share.shape), np.float32)
+        kind = theta.dtype.type
+        total = np.zeros(np.broadcast_shapes(theta.shape, share.shape), kind)
         for amplitude, order, phase, twist in zip(self.amplitudes, self.orders, self.phases, self.twists, strict=True):
-            total += np.float32(amplitude) * np.cos(order * theta + np.float32(phase) + np.float32(twist) * share)
+            total += kind(amplitude) * np.cos(order * theta + kind(phase) + kind(twist) * share)
         return total
 
 
@@ -66,21 +71,21 @@ class Region:
     width_height: float
     amount: float
 
-    def weight(self, theta: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
+    def weight(self, theta: NDArray[Real], share: NDArray[Real]) -> NDArray[Real]:
         """1 at the centre, falling to 0, at angles and heights that broadcast."""
-        off = np.angle(np.exp(1j * (theta - self.theta))).astype(np.float32) / self.width_theta
+        off = np.angle(np.exp(1j * (theta - self.theta))).astype(theta.dtype) / self.width_theta
         up = (share - self.height) / self.width_height
-        return np.asarray(np.exp(-(off**2) - up**2), np.float32)
+        return np.asarray(np.exp(-(off**2) - up**2), theta.dtype)
 
 
-def bowl(share: NDArray[np.float32], fullness: float) -> NDArray[np.float32]:
+def bowl(share: NDArray[Real], fullness: float) -> NDArray[Real]:
     """Radius of a half ellipsoid (fullness 2) or a blunter bowl, as a share of its rim; 0 below the apex.
 
     >>> bowl(np.array([-0.1, 0.0, 1.0], np.float32), 2.0)
     array([0., 0., 1.], dtype=float32)
     """
     rise = np.clip(share, 0, 1)
-    return np.asarray(np.sqrt(1 - (1 - rise) ** fullness), np.float32)
+    return np.asarray(np.sqrt(1 - (1 - rise) ** fullness), share.dtype)
 
 
 @dataclass(frozen=True)
@@ -130,9 +135,9 @@ class LeftVentricle:
 
     def reference_radii(
         self,
-        theta: NDArray[np.float32],
-        height: NDArray[np.float32],
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        theta: NDArray[Real],
+        height: NDArray[Real],
+    ) -> tuple[NDArray[Real], NDArray[Real]]:
         """Endocardial and epicardial radius at end-diastole.
 
         Args:
@@ -142,20 +147,20 @@ class LeftVentricle:
         Returns:
             Two (n, THETAS) arrays, mm; 0 below the apex of each surface.
         """
-        share = (height / self.length).astype(np.float32)
+        share = (height / self.length).astype(theta.dtype)
         rim = 1 - self.taper * np.clip((share - 0.7) / 0.3, 0, 1) ** 2
         septum = np.exp(-((theta / 0.8) ** 2)) * np.clip(share * 2, 0, 1)
         form = rim * (1 + self.ripple(theta, share)) * (1 - self.flattening * septum)
         epi = self.epi * bowl(share, self.fullness) * form
         inner = (height - self.apex_wall) / (self.length - self.apex_wall)
-        endo = self.endo * bowl(inner.astype(np.float32), self.fullness) * form
+        endo = self.endo * bowl(inner.astype(theta.dtype), self.fullness) * form
         wall = (epi - endo) * (1 + self.wall_ripple(theta, share))
         for region in self.thick:
             wall = wall * (1 + region.amount * region.weight(theta, share))
         # Added wall grows half inwards and half outwards, as in hypertrophy.
         grown = wall - (epi - endo)
         endo = np.where(endo > 0, np.clip(endo - 0.5 * grown, 0, None), 0)
-        return endo.astype(np.float32), np.maximum(epi + 0.5 * grown, endo).astype(np.float32)
+        return endo.astype(theta.dtype), np.maximum(epi + 0.5 * grown, endo).astype(theta.dtype)
 
     def length_factor(self, activation: float) -> float:
         """Lambda at an activation."""
@@ -163,37 +168,37 @@ class LeftVentricle:
 
     def squeeze_factor(
         self,
-        theta: NDArray[np.float32],
-        share: NDArray[np.float32],
+        theta: NDArray[Real],
+        share: NDArray[Real],
         activation: float,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[Real]:
         """F at material angles and heights, broadcast."""
         end = self.squeeze + self.squeeze_slope * (2 * share - 1) + 0 * theta
         for region in self.still:
             weight = region.weight(theta, share)
             end = end + weight * (region.amount - end)
-        return np.asarray(1 + (np.clip(end, 0.12, 1.3) - 1) * activation, np.float32)
+        return np.asarray(1 + (np.clip(end, 0.12, 1.3) - 1) * activation, theta.dtype)
 
-    def twist_angle(self, share: NDArray[np.float32], activation: float) -> NDArray[np.float32]:
+    def twist_angle(self, share: NDArray[Real], activation: float) -> NDArray[Real]:
         """tau(Z), rad: the apex turns one way, the base a little the other."""
-        return np.asarray(self.twist * activation * (0.7 - share), np.float32)
+        return np.asarray(self.twist * activation * (0.7 - share), share.dtype)
 
     def radii(
         self,
-        theta: NDArray[np.float32],
-        z: NDArray[np.float32],
+        theta: NDArray[Real],
+        z: NDArray[Real],
         activation: float,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    ) -> tuple[NDArray[Real], NDArray[Real]]:
         """Endocardial and epicardial radius at heights z in space, for (THETAS,) angles and (n, 1) heights, mm."""
         shorter = self.length_factor(activation)
-        height = (z / shorter).astype(np.float32)
+        height = (z / shorter).astype(theta.dtype)
         share = height / self.length
         material = theta - self.twist_angle(share, activation)
         endo0, epi0 = self.reference_radii(material, height)
         f = self.squeeze_factor(material, share, activation)
         epi2 = epi0**2 / shorter + endo0**2 * (f**2 - 1 / shorter)
         endo = f * endo0
-        return endo.astype(np.float32), np.sqrt(np.maximum(epi2, endo**2)).astype(np.float32)
+        return endo.astype(theta.dtype), np.sqrt(np.maximum(epi2, endo**2)).astype(theta.dtype)
 
     def cavity_ml(self, activation: float) -> float:
         """Volume of the cavity, ml: lambda times the sum of f^2 Ren^2 / 2 over material angles and heights."""
@@ -254,12 +259,12 @@ class RightVentricle:
 
     def outer_radius(
         self,
-        theta: NDArray[np.float32],
-        z: NDArray[np.float32],
-        septum: NDArray[np.float32],
-        reference: NDArray[np.float32],
+        theta: NDArray[Real],
+        z: NDArray[Real],
+        septum: NDArray[Real],
+        reference: NDArray[Real],
         activation: float,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[Real]:
         """Radius of the inner face of the free wall.
 
         Args:
@@ -284,11 +289,11 @@ class RightVentricle:
         narrower = 1 + (narrow - 1) * activation
         off = (theta - self.centre) / half
         arc = np.clip(1 - np.abs(off) ** 2.3, 0, None) ** 0.52 * (1 - self.skew * off)
-        width = reach * reference * narrower * arc * (1 + self.ripple(theta, share.astype(np.float32)))
+        width = reach * reference * narrower * arc * (1 + self.ripple(theta, share.astype(theta.dtype)))
         for region in self.bulge:
             width = width * (1 + region.amount * region.weight(theta, share))
         there = z > self.apex
-        return np.asarray(septum + np.where(there, np.clip(width, 0, None), 0), np.float32)
+        return np.asarray(septum + np.where(there, np.clip(width, 0, None), 0), theta.dtype)
 
     def top(self, activation: float) -> float:
         """Height of the tricuspid plane on the axis, mm."""
