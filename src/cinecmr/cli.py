@@ -246,6 +246,24 @@ def evaluate_shapes(
         print(line)
 
 
+@evaluate_app.command("realism")
+def evaluate_realism(
+    real: Annotated[Path, typer.Argument(metavar="REAL", help="images and labels in ACDC's layout")],
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1, help="synthetic hearts, in the mix of diseases of REAL")] = 30,
+    seed: Annotated[int, typer.Option(help="of the first synthetic heart")] = 6000,
+) -> None:
+    """Put synthetic pictures beside real ones.
+
+    A contact sheet, the figures of contrast, grain, noise and edges that tell them apart, and healthy volumes
+    against published ranges.
+    """
+    from cinecmr.experiments import phantom_realism
+
+    for line in phantom_realism.run(real, out, subjects, seed, _progress("making hearts")):
+        print(line)
+
+
 @evaluate_app.command("labels")
 def evaluate_labels(
     found: Annotated[Path, typer.Argument(metavar="FOUND", help="SUBJECT_ED.nii.gz, SUBJECT_ES.nii.gz, ...")],
