@@ -282,7 +282,7 @@ def draw_atria(rng: np.random.Generator, heart: Heart) -> Atria:
             (52.0, groups[1], groups[3], Structure.RV),
         )
     ]
-    left = _draw_left(rng, heart, *volumes[0], size)
+    left = _draw_left(rng, *volumes[0], size)
     septum = max(edge, _reach(Atria(left, left, aorta), heart) + 3.0) + WALL + rng.uniform(0.5, 2.0)
     return Atria(
         left,
@@ -313,7 +313,7 @@ def _form(rng: np.random.Generator, aspect: float) -> NDArray[np.float64]:
     return np.asarray(form)
 
 
-def _draw_left(rng: np.random.Generator, heart: Heart, largest: float, smallest: float, size: float) -> Atrium:
+def _draw_left(rng: np.random.Generator, largest: float, smallest: float, size: float) -> Atrium:
     """Behind the aorta: it leans to the back, and bulges least where the root stands."""
     theta = directions().astype(np.float64)
     off = np.angle(np.exp(1j * (theta - AORTA_ANGLE)))

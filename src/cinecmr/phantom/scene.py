@@ -1,19 +1,20 @@
 """Everything a slice shows: muscle, blood and valves of the heart, and the chest around it, as tissues.
 
 Heart coordinates (see `shape`) in, `Tissue` codes out. Contrast is `scanner`'s. The pericardial outline follows the
-muscle through the beat; lung, diaphragm and chest wall stand still.
+muscle through the beat; lung, diaphragm and chest wall stand still, so a `backdrop` serves every moment.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import IntEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 from scipy.stats import norm
 
+from cinecmr.phantom.chest import Chest, Tissue, Tube
+from cinecmr.phantom.outlets import BELOW, REACH, TOP, Outlets
 from cinecmr.phantom.shape import THETAS, Z_STEP, directions
 
 if TYPE_CHECKING:
@@ -22,116 +23,9 @@ if TYPE_CHECKING:
     from cinecmr.phantom.heart import Heart, Surfaces
 
 
-class Tissue(IntEnum):
-    """What a point is made of, as far as bSSFP can tell."""
-
-    AIR = 0
-    LUNG = 1
-    LUNG_VESSEL = 2
-    FAT = 3
-    MUSCLE = 4
-    LIVER = 5
-    GUT_WALL = 6
-    GUT_CONTENT = 7
-    MYOCARDIUM = 8
-    BLOOD_LEFT = 9
-    BLOOD_RIGHT = 10
-    BLOOD_ATRIUM = 11
-    BLOOD_VESSEL = 12
-    PERICARDIUM = 13
-    MARROW = 14
-    SPLEEN = 15
-
-
-@dataclass(frozen=True)
-class Tube:
-    """A vessel or hollow organ: a leaning ellipsoid or an endless cylinder with a wall.
-
-    Attributes:
-        centre: (x, y) at height z0, mm. z0: mm. lean: mm of x and y per mm of height.
-        radii: (x, y, z), mm; z = inf is a cylinder.
-        wall: thickness, mm. content, coat: tissues inside and of the wall.
-        bottom: nothing below this height, mm.
-        swell: growth of the radii from end-diastole to end-systole, share.
-    """
-
-    centre: tuple[float, float]
-    z0: float
-    radii: tuple[float, float, float]
-    wall: float
-    content: Tissue
-    coat: Tissue
-    lean: tuple[float, float] = (0.0, 0.0)
-    bottom: float = -np.inf
-    swell: float = 0.0
-
-
-@dataclass(frozen=True)
-class Chest:
-    """What surrounds the heart of one subject.
-
-    Attributes:
-        diaphragm, wall: directions from the axis to the diaphragm and to the chest wall, rad.
-        diaphragm_gap, wall_gap: space between muscle and either, mm.
-        diaphragm_lean: rise of the diaphragm towards the apex, mm per mm.
-        wall_radius: radius of the chest's curve, mm.
-        muscle_depth, fat_depth: layers of the chest wall, mm.
-        wall_waves: height mm, length mm and phase of the chest wall's undulation.
-        ribs: distance from rib to rib, mm, and phase.
-        pericardial_fat: thickness where it lies, mm. fat_swing: how unevenly it lies. fat_cover: how much of the
-            heart it covers: -1 hardly any (muscle meets lung), 1 nearly all.
-        apical_fat: fat below the apex, mm.
-        pericardium: thickness of the dark line, mm (0: not seen).
-        lung_vessels: share of the lung's cross-section.
-        mediastinum: how much of the space above the ventricles is not fat: a level of `texture`.
-        liver_share: where along the diaphragm the liver ends and stomach or spleen begins, mm.
-        tubes: vessels and hollow organs, painted in order. Those marked `above` follow the base.
-        atria: as `tubes`, heights measured from the mitral plane, moving with it.
-        papillary: (angle rad, radius mm, lowest, highest share of the axis) of each papillary muscle.
-        trabecula_left, trabecula_right: depth of the trabeculae, mm.
-        lining: depth of the finest trabeculae, which look like wall and which readers count as cavity: a share of the
-            left ventricle's radius, and mm in the right ventricle.
-        coat: muscle-like layer outside the epicardium (visceral pericardium, fluid, pleura), mm.
-        texture: (48, 48, 48) smooth noise, unit variance, periodic.
-        strands: (64, THETAS) smooth noise over height and angle, unit variance.
-        clutter: tissues that stand in random patches where the anatomy outside the pericardium was, for training
-            networks that must not lean on it. Empty: the anatomy stands.
-        clutter_step: size of the patches, mm a voxel of `texture`.
-    """
-
-    diaphragm: float = -1.5
-    wall: float = 0.6
-    diaphragm_gap: float = 6.0
-    wall_gap: float = 10.0
-    diaphragm_lean: float = 0.15
-    wall_radius: float = 130.0
-    muscle_depth: float = 14.0
-    fat_depth: float = 15.0
-    ribs: tuple[float, float] = (28.0, 0.0)
-    pericardial_fat: float = 4.0
-    fat_swing: float = 0.6
-    fat_cover: float = 1.0
-    apical_fat: float = 10.0
-    pericardium: float = 1.2
-    lung_vessels: float = 0.03
-    mediastinum: float = 0.5
-    wall_waves: tuple[float, float, float] = (0.0, 30.0, 0.0)
-    liver_share: float = 10.0
-    tubes: tuple[Tube, ...] = ()
-    atria: tuple[Tube, ...] = ()
-    papillary: tuple[tuple[float, float, float, float], ...] = ((2.2, 4.5, 0.25, 0.7), (-2.2, 4.5, 0.25, 0.7))
-    trabecula_left: float = 2.0
-    trabecula_right: float = 3.0
-    lining: tuple[float, float] = (0.04, 0.8)
-    coat: float = 1.2
-    texture: NDArray[np.float32] = field(default_factory=lambda: np.zeros((48, 48, 48), np.float32), repr=False)
-    strands: NDArray[np.float32] = field(default_factory=lambda: np.zeros((64, THETAS), np.float32), repr=False)
-    clutter: tuple[Tissue, ...] = ()
-    clutter_step: float = 6.0
-
-
 _PAPILLARY_SHARE = 0.36  # of the cavity's radius: the largest a papillary muscle's own radius is
 TEXTURE_STEP = 1.6  # mm a voxel of `Chest.texture`
+_LUMP_STEP = 5.5  # the same for what lies between the great vessels
 
 
 def smooth_noise(
@@ -145,7 +39,7 @@ def smooth_noise(
 
 
 @dataclass(frozen=True)
-class _Spots:
+class Spots:
     """Points to paint, with what every painter needs to know of them. All arrays have one shape.
 
     Attributes:
@@ -174,6 +68,7 @@ class Scene:
         rest = self.surfaces if self.surfaces.activation < 1e-3 else heart.surfaces(0.0)
         self._reach_diaphragm = self._reach(rest.outer, chest.diaphragm)
         self._reach_wall = self._reach(rest.outer, chest.wall)
+        self.outlets = None if chest.chambers is None else Outlets(chest.chambers, heart, self.surfaces, time)
         self._turn = round(heart.lv.twist * self.surfaces.activation * 0.3 * THETAS / (2 * np.pi))
 
     def _fat_radius(self, outer: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -207,8 +102,14 @@ class Scene:
     def tissues(self, points: NDArray[np.float32]) -> NDArray[np.uint8]:
         """`Tissue` codes at points (..., 3), heart coordinates, mm."""
         points = np.asarray(points, np.float32)
-        spots = self._spots(points)
-        codes = np.full(points.shape[:-1], Tissue.LUNG, np.uint8)
+        spots = self.spots(points)
+        codes = self.backdrop(spots)
+        self.paint_heart(codes, spots)
+        return codes
+
+    def backdrop(self, spots: Spots) -> NDArray[np.uint8]:
+        """`Tissue` codes of all that stands still: lung, abdomen, chest wall, vessels."""
+        codes = np.full(spots.z.shape, Tissue.LUNG, np.uint8)
         codes[spots.noise > self._vessel_level()] = Tissue.LUNG_VESSEL
         self._paint_abdomen(codes, spots)
         self._paint_chest_wall(codes, spots)
@@ -216,21 +117,50 @@ class Scene:
             self._paint_tube(codes, tube, spots, spots.z)
         if self.chest.clutter:
             self._paint_clutter(codes, spots)
-        self._paint_fat(codes, spots)
-        self._paint_over_left(codes, spots)
-        for tube in self.chest.atria:
-            self._paint_tube(codes, tube, spots, spots.above)
-        self._paint_right(codes, spots)
-        self._paint_left(codes, spots)
         return codes
 
-    def _spots(self, points: NDArray[np.float32]) -> _Spots:
+    def paint_heart(self, codes: NDArray[np.uint8], spots: Spots) -> None:
+        """Paint what beats over a backdrop; nothing outside `beating` changes."""
+        self._paint_fat(codes, spots)
+        if self.outlets is None:
+            self._paint_over_left(codes, spots)
+            for tube in self.chest.atria:
+                self._paint_tube(codes, tube, spots, spots.above)
+            self._paint_right(codes, spots)
+            self._paint_left(codes, spots)
+            return
+        near = np.flatnonzero(self._by_outlets(spots.r, spots.above))
+        points = np.stack([c.ravel()[near] for c in (spots.x, spots.y, spots.z)], axis=-1)
+        coarse = self._texture(points[:, 0], points[:, 1], points[:, 2], _LUMP_STEP)
+        part = codes.ravel()[near]
+        self.outlets.paint(part, points, spots.r.ravel()[near], spots.at.ravel()[near], coarse)
+        codes.ravel()[near] = part
+        self._paint_right(codes, spots)
+        self._paint_left(codes, spots)
+        part = codes.ravel()[near]
+        self.outlets.paint_leaflets(part, points)
+        codes.ravel()[near] = part
+
+    def _by_outlets(self, r: NDArray[np.float32], above: NDArray[np.float32]) -> NDArray[np.bool_]:
+        return (above > -BELOW) & (above < TOP) & (r < REACH)
+
+    def beating(self, spots: Spots) -> NDArray[np.bool_]:
+        """Where `paint_heart` may change anything at this moment."""
+        s = self.surfaces
+        edge = np.maximum(self._fat + self.chest.pericardium, np.maximum(s.epi, s.outer) + self.chest.coat)
+        there = spots.r < edge.ravel()[spots.at]
+        if self.outlets is not None:
+            there |= self._by_outlets(spots.r, spots.above)
+        return there
+
+    def spots(self, points: NDArray[np.float32]) -> Spots:
+        """All that painters need to know of points (..., 3)."""
         x, y, z = (np.ascontiguousarray(points[..., i]) for i in range(3))
         r, at = self.heart.polar(points, self.surfaces)
         above = self.surfaces.above_mitral(points)
-        return _Spots(x, y, z, r, above, at, at // THETAS, self._texture(x, y, z))
+        return Spots(x, y, z, r, above, at, at // THETAS, self._texture(x, y, z))
 
-    def _paint_clutter(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+    def _paint_clutter(self, codes: NDArray[np.uint8], spots: Spots) -> None:
         x, y, z = spots.x, spots.y, spots.z
         noise = self._texture(x, y, z, self.chest.clutter_step)
         patches = np.asarray(self.chest.clutter, np.uint8)
@@ -249,7 +179,7 @@ class Scene:
         share = min(max(self.chest.lung_vessels, 1e-4), 0.5)
         return float(norm.ppf(1 - share))
 
-    def _paint_abdomen(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+    def _paint_abdomen(self, codes: NDArray[np.uint8], spots: Spots) -> None:
         x, y, z, noise = spots.x, spots.y, spots.z, spots.noise
         c, s = np.cos(self.chest.diaphragm), np.sin(self.chest.diaphragm)
         along = c * y - s * x
@@ -263,12 +193,14 @@ class Scene:
         codes[below & liver & (noise > 1.9)] = Tissue.BLOOD_VESSEL
         codes[below & ~liver & (noise < -0.4) & (depth > 6)] = Tissue.FAT
 
-    def _paint_chest_wall(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+    def _paint_chest_wall(self, codes: NDArray[np.uint8], spots: Spots) -> None:
         x, y, z, noise = spots.x, spots.y, spots.z, spots.noise
         chest = self.chest
         c, s = np.cos(chest.wall), np.sin(chest.wall)
         u, v = c * x + s * y, c * y - s * x
         start = self._reach_wall[spots.row] + chest.wall_gap
+        if chest.wall_lean:
+            start = start - np.float32(chest.wall_lean) * np.clip(12 - z, 0, None)
         # A circle through the wall's nearest point, so that the wall curves around the heart.
         depth = np.hypot(u - start + chest.wall_radius, v) - chest.wall_radius
         height, length, offset = chest.wall_waves
@@ -289,7 +221,7 @@ class Scene:
         codes[fat & (noise > 2.2)] = Tissue.MUSCLE
         codes[depth > chest.muscle_depth + chest.fat_depth] = Tissue.AIR
 
-    def _paint_tube(self, codes: NDArray[np.uint8], tube: Tube, spots: _Spots, z: NDArray[np.float32]) -> None:
+    def _paint_tube(self, codes: NDArray[np.uint8], tube: Tube, spots: Spots, z: NDArray[np.float32]) -> None:
         """Paint one vessel or organ; `z` is the height in the tube's own terms."""
         up = z - tube.z0
         near = up > tube.bottom - tube.z0 if np.isfinite(tube.bottom) else np.ones(up.shape, bool)
@@ -305,9 +237,14 @@ class Scene:
         codes[near & (outer < 1)] = tube.coat
         codes[near & (inner < 1)] = tube.content
 
-    def _paint_fat(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+    def _paint_fat(self, codes: NDArray[np.uint8], spots: Spots) -> None:
         r, noise = spots.r, spots.noise
         edge = self._fat.ravel()[spots.at]
+        if self.outlets is not None:  # which have fat of their own
+            low = spots.above < 10
+            codes[low & (r < edge + self.chest.pericardium)] = Tissue.PERICARDIUM
+            codes[low & (r < edge)] = Tissue.FAT
+            return
         codes[r < edge + self.chest.pericardium] = Tissue.PERICARDIUM
         # Above the ventricles the mediastinum is fat, vessels and lung by turns.
         mixed = (spots.above > 4) & (noise < self.chest.mediastinum)
@@ -315,13 +252,14 @@ class Scene:
         codes[(r < edge) & mixed] = Tissue.MUSCLE
         codes[(r < edge) & mixed & (noise < self.chest.mediastinum - 1)] = Tissue.LUNG
 
-    def _paint_right(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+    def _paint_right(self, codes: NDArray[np.uint8], spots: Spots) -> None:
         y, z, r, at = spots.y, spots.z, spots.r, spots.at
         s = self.surfaces
         inner, outer, epi = (table.ravel()[at] for table in (s.rv, s.outer, s.epi))
         there = inner > epi + 0.3
         over = z - s.rv_top - s.rv_tilt * y
-        self._paint_over_right(codes, spots, np.where(there, inner, 0), over)
+        if self.outlets is None:
+            self._paint_over_right(codes, spots, np.where(there, inner, 0), over)
         below = (over < 0) & there
         codes[below & (r < outer) & (r >= epi - 2)] = Tissue.MYOCARDIUM
         cavity = below & (r < inner) & (r >= epi)
@@ -333,7 +271,7 @@ class Scene:
         codes[cavity & (np.abs(spots.noise) < 0.10 * apical) & (z < s.rv_top - 15)] = Tissue.MYOCARDIUM
 
     def _paint_over_right(
-        self, codes: NDArray[np.uint8], spots: _Spots, inner: NDArray[np.float32], over: NDArray[np.float32]
+        self, codes: NDArray[np.uint8], spots: Spots, inner: NDArray[np.float32], over: NDArray[np.float32]
     ) -> None:
         """Atrium behind and outflow tract in front go on from the right ventricle, narrower the further up."""
         reach = inner - np.float32(0.35) * over
@@ -342,7 +280,7 @@ class Scene:
         blood = room & (spots.r < reach)
         codes[blood] = np.where(spots.y[blood] < 0, Tissue.BLOOD_ATRIUM, Tissue.BLOOD_RIGHT)
 
-    def _paint_over_left(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+    def _paint_over_left(self, codes: NDArray[np.uint8], spots: Spots) -> None:
         """Above the mitral plane the atrium goes on from the ventricle: blood in a thin wall, leaflets between."""
         endo = self.surfaces.endo.ravel()[spots.at]
         room = (spots.above >= 0) & (spots.above < 16)
@@ -357,7 +295,7 @@ class Scene:
         row = np.clip(height * 64, 0, 63).astype(np.intp)
         return np.asarray(self.chest.strands.ravel()[row * THETAS + (at - self._turn) % THETAS])
 
-    def _paint_left(self, codes: NDArray[np.uint8], spots: _Spots) -> None:
+    def _paint_left(self, codes: NDArray[np.uint8], spots: Spots) -> None:
         z, r, at = spots.z, spots.r, spots.at
         s = self.surfaces
         endo, epi = s.endo.ravel()[at], s.epi.ravel()[at]
@@ -378,7 +316,7 @@ class Scene:
         codes: NDArray[np.uint8],
         papillary: tuple[float, float, float, float],
         cavity: NDArray[np.bool_],
-        spots: _Spots,
+        spots: Spots,
     ) -> None:
         angle, radius, low, high = papillary
         s = self.surfaces
