@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from cinecmr.errors import RefusedInput
 from cinecmr.phantom.scene import Scene, Tissue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    # (codes, values, points) of one layer of a slice to its values
+    Alter = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 # T1 ms, T2 ms, proton density at 1.5 T; fat's T2 is the apparent one under bSSFP. Textbook values, rounded.
 _RELAXATION_15T: dict[Tissue, tuple[float, float, float]] = {
@@ -35,6 +41,12 @@ _RELAXATION_15T: dict[Tissue, tuple[float, float, float]] = {
     Tissue.MARROW: (450, 55, 0.6),
     Tissue.SPLEEN: (1050, 75, 0.9),
 }
+
+
+def relaxation(field_t: float) -> dict[Tissue, tuple[float, float, float]]:
+    """T1 ms, T2 ms and proton density of every tissue: at 3 T, T1 is a quarter longer and T2 a tenth shorter."""
+    longer, shorter = (1.25, 0.9) if field_t > 2 else (1.0, 1.0)
+    return {tissue: (t1 * longer, t2 * shorter, pd) for tissue, (t1, t2, pd) in _RELAXATION_15T.items()}
 
 
 def bssfp(t1_ms: float, t2_ms: float, density: float, tr_ms: float, flip_deg: float) -> float:
@@ -80,14 +92,35 @@ class Scanner:
     shading: float = 0.5
     banding: float = 0.1
 
+    def __post_init__(self) -> None:
+        for name, (low, high, unit) in _POSSIBLE.items():
+            for value in np.atleast_1d(getattr(self, name)):
+                if not low <= value <= high:
+                    raise ValueError(f"{name} is {low:g} to {high:g}{unit}, got {value:g}")
+
     def signals(self) -> NDArray[np.float32]:
-        """(number of tissues,) signal of each tissue; at 3 T, T1 is a quarter longer and T2 a tenth shorter."""
-        long, short = (1.25, 0.9) if self.field_t > 2 else (1.0, 1.0)
-        values = [
-            bssfp(t1 * long, t2 * short, pd, self.tr_ms, self.flip_deg) for t1, t2, pd in _RELAXATION_15T.values()
-        ]
+        """(number of tissues,) cine signal of each tissue."""
+        values = [bssfp(t1, t2, pd, self.tr_ms, self.flip_deg) for t1, t2, pd in relaxation(self.field_t).values()]
         return np.asarray(values, np.float32)
 
+
+# What a machine can do: lowest, highest, unit.
+_POSSIBLE: dict[str, tuple[float, float, str]] = {
+    "field_t": (0.5, 3.0, " T"),
+    "flip_deg": (1, 90, " degrees"),
+    "tr_ms": (1.5, 10, " ms"),
+    "pixel_mm": (0.3, 10, " mm"),
+    "slice_mm": (1, 20, " mm"),
+    "gap_mm": (0, 20, " mm"),
+    "matrix": (8, 1024, " pixels"),
+    "frames": (1, 200, " frames"),
+    "blur": (0, 5, " pixels"),
+    "snr": (0.5, np.inf, " times the noise"),
+    "shading": (0, 1.5, ""),
+    "banding": (0, 1, ""),
+}
+
+# The machines that studies are drawn from: a seed is a promise, so new machines go to `MACHINES`.
 
 PRESETS: dict[str, Scanner] = {
     "siemens-1.5t": Scanner("SIEMENS", "Aera", 1.5, 58, 2.8, 1.4, 8.0, 2.0, (192, 160), 25, 0.5, 28, 0.6, 0.05),
@@ -97,6 +130,28 @@ PRESETS: dict[str, Scanner] = {
         "GE MEDICAL SYSTEMS", "Signa HDxt", 1.5, 50, 3.6, 1.37, 8.0, 2.0, (192, 192), 20, 0.7, 20, 0.5, 0.1
     ),
 }
+# Every machine that can be asked for by name.
+MACHINES: dict[str, Scanner] = PRESETS | {
+    "philips-3t": Scanner("Philips", "Ingenia", 3.0, 45, 2.9, 1.2, 8.0, 2.0, (224, 224), 30, 0.7, 30, 0.6, 0.3),
+    "ge-3t": Scanner(
+        "GE MEDICAL SYSTEMS", "Discovery MR750", 3.0, 45, 3.4, 1.4, 8.0, 0.0, (192, 192), 30, 0.7, 28, 0.8, 0.4
+    ),
+    "canon-1.5t": Scanner(
+        "CANON_MEC", "Vantage Orian", 1.5, 60, 3.4, 1.4, 8.0, 2.0, (192, 176), 25, 0.65, 22, 0.5, 0.1
+    ),
+    "ukb-1.5t": Scanner("SIEMENS", "Aera", 1.5, 80, 2.6, 1.83, 8.0, 2.0, (208, 188), 50, 0.5, 26, 0.6, 0.05),
+}
+
+
+def machine(name: str) -> Scanner:
+    """A machine by its name in `MACHINES`.
+
+    Raises:
+        RefusedInput: there is none of that name.
+    """
+    if name not in MACHINES:
+        raise RefusedInput("unknown-scanner", f"no scanner '{name}': there are {', '.join(MACHINES)}")
+    return MACHINES[name]
 
 
 @dataclass(frozen=True)
@@ -159,6 +214,7 @@ def slice_signal(
     thickness: float,
     look: Look,
     samples: int = 3,
+    alter: Alter | None = None,
 ) -> NDArray[np.float32]:
     """Signal of one slice, averaged through its thickness, before blur and noise.
 
@@ -169,6 +225,7 @@ def slice_signal(
         thickness: mm.
         look: tissue signals.
         samples: points through the slice.
+        alter: makes of the values of one layer others, given its tissues and points: tags, scar.
 
     Returns:
         (x, y), units of `bssfp`; negative where fat in opposed phase outweighs water.
@@ -187,12 +244,20 @@ def slice_signal(
         value = value * (1 + look.grain[codes] * texture)
         swirl = sum(np.sin(w[0] * x + w[1] * y + w[2] * z + w[3] + 6.28 * scene.time) for w in look.waves) / 3
         blood = (codes >= Tissue.BLOOD_LEFT) & (codes <= Tissue.BLOOD_VESSEL)
-        total += value * np.where(blood, 1 + look.flow * swirl, 1)
+        value = value * np.where(blood, 1 + look.flow * swirl, 1)
+        total += alter(codes, value, moved) if alter else value
     return np.asarray(total / samples, np.float32)
 
 
 def expose(
-    signal: NDArray[np.float32], points: NDArray[np.float32], scanner: Scanner, look: Look, rng: np.random.Generator
+    signal: NDArray[np.float32],
+    points: NDArray[np.float32],
+    scanner: Scanner,
+    look: Look,
+    rng: np.random.Generator,
+    *,
+    bright: float | None = None,
+    signed: bool = False,
 ) -> NDArray[np.float32]:
     """What the machine makes of a slice: coil shading, banding, point spread, Rician noise.
 
@@ -202,6 +267,8 @@ def expose(
         scanner: point spread, noise, shading, banding.
         look: where the coils are.
         rng: of the noise.
+        bright: the signal that becomes 1; blood of the left ventricle's when None.
+        signed: keep the sign, with Gaussian noise, as a phase-sensitive reconstruction does.
 
     Returns:
         (x, y), blood of the left ventricle about 1.
@@ -211,10 +278,11 @@ def expose(
     coil = np.exp(scanner.shading * np.clip(toward, -150, 150) / 110.0)
     w = look.waves[0]
     band = 1 - scanner.banding * np.exp(-(((np.sin(0.5 * w[0] * x + 0.5 * w[1] * y + w[3])) / 0.25) ** 2))
-    picture = np.abs(ndimage.gaussian_filter(signal * coil * band, scanner.blur)) / max(
-        float(look.signals[Tissue.BLOOD_LEFT]), 1e-6
-    )
+    unit = max(float(look.signals[Tissue.BLOOD_LEFT]) if bright is None else bright, 1e-6)
+    picture = ndimage.gaussian_filter(signal * coil * band, scanner.blur) / unit
     sigma = 1.0 / scanner.snr
-    real = picture + sigma * rng.standard_normal(picture.shape, dtype=np.float32)
+    if signed:
+        return np.asarray(picture + sigma * rng.standard_normal(picture.shape, dtype=np.float32), np.float32)
+    real = np.abs(picture) + sigma * rng.standard_normal(picture.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(picture.shape, dtype=np.float32)
     return np.asarray(np.hypot(real, imaginary), np.float32)
