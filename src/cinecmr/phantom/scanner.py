@@ -12,12 +12,14 @@ import numpy as np
 from scipy import ndimage
 
 from cinecmr.errors import RefusedInput
-from cinecmr.phantom.scene import Scene, Tissue
+from cinecmr.phantom.chest import Tissue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from cinecmr.phantom.scene import Scene
 
     # (codes, values, points) of one layer of a slice to its values
     Alter = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]

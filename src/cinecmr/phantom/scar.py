@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Draw = Callable[[Heart, np.random.Generator, bool], tuple["Patch", ...]]
 
+_OUTERMOST = 1 - 1e-6  # a depth that the outermost layer still holds
 EVERYWHERE = 50.0  # half width, rad or shares of the axis, of a region that knows no border that way
 
 
@@ -88,7 +89,12 @@ class Scar:
         return any(patch.code is Structure.OEDEMA for patch in self.patches)
 
     def codes(
-        self, points: NDArray[np.floating], heart: Heart, time: float = 0.0, surfaces: Surfaces | None = None
+        self,
+        points: NDArray[np.floating],
+        heart: Heart,
+        time: float = 0.0,
+        surfaces: Surfaces | None = None,
+        slack_mm: float = 0.0,
     ) -> NDArray[np.uint8]:
         """`Structure` codes of changed wall: SCAR, NO_REFLOW, OEDEMA, or 0.
 
@@ -97,6 +103,8 @@ class Scar:
             heart: whose wall it is.
             time: share of the cycle at which the points are where they are.
             surfaces: of that time, where they are already made.
+            slack_mm: points so far inside or outside a wall count as its nearest layer: trabeculae and coats look
+                like wall.
 
         Returns:
             (...) codes; 0 outside the wall and above the mitral plane.
@@ -107,9 +115,12 @@ class Scar:
         near = radius < surfaces.outer.ravel()[at] + 1
         found = np.zeros(points.shape[:-1], np.uint8)
         for right in {patch.right for patch in self.patches}:
-            place = right_wall_coordinates(heart, points[near], surfaces) if right else None
-            theta, share, depth, inside = place or wall_coordinates(heart, points[near], time)
-            found[near] = np.where(inside, self.layers(theta, share, depth, right=right), found[near])
+            if right:
+                place = right_wall_coordinates(heart, points[near], surfaces)
+            else:
+                place = wall_coordinates(heart, points[near], time)
+            codes = self.layers(place.theta, place.share, np.clip(place.depth, 0, _OUTERMOST), right=right)
+            found[near] = np.where(place.inside(slack_mm), codes, found[near])
         return found
 
     def layers(
@@ -177,20 +188,36 @@ class Scar:
         return cuts, self.layers(theta, share, 0.5 * (cuts[1:] + cuts[:-1]), right=right)
 
 
-_Coordinates = tuple["NDArray[np.float32]", "NDArray[np.float32]", "NDArray[np.float32]", "NDArray[np.bool_]"]
+@dataclass(frozen=True)
+class Place:
+    """Where points are in a wall. All arrays have one shape.
+
+    Attributes:
+        theta: material angle, rad. share: height as a share of the ventricle's axis.
+        depth: share of the wall, below 0 in the cavity and above 1 outside.
+        wall: thickness at end-diastole of the left wall, now of the right one, mm.
+        below: the point lies below the valve plane, on the side of the ventricle.
+    """
+
+    theta: NDArray[np.float32]
+    share: NDArray[np.float32]
+    depth: NDArray[np.float32]
+    wall: NDArray[np.float32]
+    below: NDArray[np.bool_]
+
+    def inside(self, slack_mm: float = 0.0) -> NDArray[np.bool_]:
+        """Which points are wall, or no further from it than `slack_mm`."""
+        slack = slack_mm / np.maximum(self.wall, np.float32(1e-3))
+        return np.asarray(self.below & (self.depth >= -slack) & (self.depth < 1 + slack), np.bool_)
 
 
-def wall_coordinates(heart: Heart, points: NDArray[np.float32], time: float) -> _Coordinates:
-    """Material angle, height and depth of points of the left ventricular wall: its motion undone in closed form.
+def wall_coordinates(heart: Heart, points: NDArray[np.float32], time: float) -> Place:
+    """Where points of the left ventricular wall are in the material: the motion undone in closed form.
 
     Args:
         heart: whose wall it is.
         points: (n, 3) heart coordinates, mm, now.
         time: share of the cycle.
-
-    Returns:
-        (n,) angles, rad; heights, shares of the axis; depths, shares of the wall, below 0 in the cavity and above 1
-        outside; and whether the point is wall, below the mitral plane.
     """
     lv, activation = heart.lv, float(heart.beat.activation(time))
     shorter = np.float32(lv.length_factor(activation))
@@ -203,21 +230,20 @@ def wall_coordinates(heart: Heart, points: NDArray[np.float32], time: float) -> 
     radius = np.sqrt(np.maximum(shorter * (x**2 + y**2 - endo**2 * (squeeze**2 - 1 / shorter)), 0))
     depth = (radius - endo) / np.maximum(epi - endo, np.float32(1e-3))
     tilt = np.float32(lv.tilt[0]) * points[:, 0] + np.float32(lv.tilt[1]) * points[:, 1]
-    below = points[:, 2] - np.float32(lv.base(activation)) - tilt < 0
-    return theta, share, depth.astype(np.float32), below & (depth >= 0) & (depth < 1) & (height > 0)
+    below = (points[:, 2] - np.float32(lv.base(activation)) - tilt < 0) & (height > 0)
+    return Place(theta, share, depth.astype(np.float32), epi - endo, below)
 
 
-def right_wall_coordinates(heart: Heart, points: NDArray[np.float32], surfaces: Surfaces) -> _Coordinates:
+def right_wall_coordinates(heart: Heart, points: NDArray[np.float32], surfaces: Surfaces) -> Place:
     """As `wall_coordinates` for the free wall of the right ventricle; heights are shares of that ventricle's axis."""
     radius, at = heart.polar(points, surfaces)
     dx, dy = heart.axis_shift(points[:, 2])
     theta = np.arctan2(points[:, 1] - dy, points[:, 0] - dx).astype(np.float32)
     inner, outer, septum = (table.ravel()[at] for table in (surfaces.rv, surfaces.outer, surfaces.epi))
-    share = (points[:, 2] - heart.rv.apex) / (surfaces.rv_top - heart.rv.apex)
+    share = ((points[:, 2] - heart.rv.apex) / (surfaces.rv_top - heart.rv.apex)).astype(np.float32)
     depth = (radius - inner) / np.maximum(outer - inner, np.float32(1e-3))
     below = points[:, 2] < surfaces.rv_top + surfaces.rv_tilt * points[:, 1]
-    inside = below & (inner > septum + 0.3) & (depth >= 0) & (depth < 1)
-    return theta, share.astype(np.float32), depth.astype(np.float32), inside
+    return Place(theta, share, depth.astype(np.float32), outer - inner, below & (inner > septum + 0.3))
 
 
 def draw_scar(heart: Heart, rng: np.random.Generator, *, linked: bool = True) -> Scar | None:
@@ -338,7 +364,8 @@ def _right_dysplasia(heart: Heart, rng: np.random.Generator, linked: bool) -> tu
     """The free wall of the right ventricle where it fails; in some also the outer layer of the inferolateral wall."""
     regions = heart.rv.still
     if not linked:
-        regions = tuple(Region(*rng.uniform((-0.9, 0.1, 0.22, 0.14), (0.9, 0.9, 0.4, 0.24)), 0.0) for _ in regions)
+        drawn = [rng.uniform((-0.9, 0.1, 0.22, 0.14), (0.9, 0.9, 0.4, 0.24)).tolist() for _ in regions]
+        regions = tuple(Region(theta, height, wide, high, 0.0) for theta, height, wide, high in drawn)
     patches = [Patch(region, edge=(0.3, 0.5), rag=_ragged(rng, 0.1), right=True) for region in regions]
     left = Region(rng.normal(-2.5, 0.2), rng.uniform(0.55, 0.8), rng.uniform(0.3, 0.6), rng.uniform(0.15, 0.3), 0.0)
     if rng.random() < 0.3:
