@@ -282,11 +282,7 @@ class RightVentricle:
         reach = np.interp(share, _RV_HEIGHTS, _RV_REACH) * self.reach
         reach = reach * (1 + (self.apical_reach - 1) * (1 - share) ** 1.5)
         half = np.interp(share, _RV_HEIGHTS, _RV_HALF_ANGLE) * self.angle
-        basal, apical = self.squeeze
-        narrow = apical + (basal - apical) * share
-        for region in self.still:
-            narrow = narrow + region.weight(theta, share) * (region.amount - narrow)
-        narrower = 1 + (narrow - 1) * activation
+        narrower = self.narrowing(theta, share, activation)
         off = (theta - self.centre) / half
         arc = np.clip(1 - np.abs(off) ** 2.3, 0, None) ** 0.52 * (1 - self.skew * off)
         width = reach * reference * narrower * arc * (1 + self.ripple(theta, share.astype(theta.dtype)))
@@ -294,6 +290,14 @@ class RightVentricle:
             width = width * (1 + region.amount * region.weight(theta, share))
         there = z > self.apex
         return np.asarray(septum + np.where(there, np.clip(width, 0, None), 0), theta.dtype)
+
+    def narrowing(self, theta: NDArray[Real], share: NDArray[Real], activation: float) -> NDArray[Real]:
+        """Width now as a share of that at end-diastole, at angles and at shares of the height that broadcast."""
+        basal, apical = self.squeeze
+        narrow = apical + (basal - apical) * share
+        for region in self.still:
+            narrow = narrow + region.weight(theta, share) * (region.amount - narrow)
+        return 1 + (narrow - 1) * activation
 
     def top(self, activation: float) -> float:
         """Height of the tricuspid plane on the axis, mm."""
