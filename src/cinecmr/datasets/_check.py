@@ -71,6 +71,9 @@ def _folder_of(case: Case, root: Path) -> str:
 
 
 def _file_of(case: Case, message: str, root: Path) -> str:
-    """The file a refusal speaks of; the longest name, because `a.nii` is part of `a_gt.nii` nowhere but in text."""
-    named = sorted((file for file in case.files if file.name in message), key=lambda file: -len(file.name))
-    return below(root, named[0]) if named else _folder_of(case, root)
+    """The file a refusal speaks of: by its whole path, else by its name; of several the longest."""
+    for told in (str, lambda file: file.name):
+        named = [file for file in case.files if told(file) in message]
+        if named:
+            return below(root, max(named, key=lambda file: len(file.name)))
+    return _folder_of(case, root)

@@ -21,6 +21,7 @@ WHOLE = 1e-3  # a code stored as a scaled float is off by less
 
 # What readers draw where their labels have no word for a structure.
 DRAWN_AS = {
+    Structure.RV: Structure.BACKGROUND,
     Structure.LA: Structure.BACKGROUND,
     Structure.RA: Structure.BACKGROUND,
     Structure.RV_WALL: Structure.BACKGROUND,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from cinecmr.anatomy import Contrast, Disease, View
 from cinecmr.datasets._case import Case, Problem, chosen, image_of, known, labels_at, locate, present, word_for
-from cinecmr.datasets._check import check_cases
+from cinecmr.datasets._check import below, check_cases
 from cinecmr.datasets._codes import RV_MYO_LV
 from cinecmr.datasets._images import read_cine, read_code_frame, write_cine, write_codes, write_frame
 from cinecmr.datasets._tables import metres, number, text_of, whole
@@ -47,6 +47,7 @@ GROUPS = {
     "NOR": Disease.NORMAL,
     "RV": Disease.ABNORMAL_RV,
 }
+ENTRIES = ("ED", "ES", "Group", "Height", "NbFrame", "Weight")  # of Info.cfg, in the order of the files
 _FOLDERS = {"train": "training", "test": "testing"}
 _FIRST = {"train": 1, "test": 101}
 SAX = (View.SAX, Contrast.CINE)
@@ -80,7 +81,13 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
 
 def check(root: Path) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
-    return check_cases(cases(root), _root(root))
+    root = _root(root)
+    problems = []
+    for case in cases(root):
+        lacking = [entry for entry in ENTRIES if not case.metadata.get(entry)]
+        if case.files[0].is_file() and lacking:
+            problems.append(Problem(below(root, case.files[0]), f"does not state {', '.join(lacking)}"))
+    return problems + check_cases(cases(root), root)
 
 
 def _root(folder: Path) -> Path:

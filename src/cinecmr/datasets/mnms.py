@@ -76,7 +76,7 @@ def cases(root: Path, split: str | None = None) -> Iterator[Case]:
 
 def write(root: Path, cases: Iterable[Case]) -> list[str]:
     """Write cases under codes of letters and digits; see `Layout`."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for case in cases:
         code = _code(len(rows))
         part = case.split if case.split in SPLITS else "train"
@@ -125,8 +125,8 @@ def _load(folder: Path, row: Mapping[str, str], table: Path, drawn: bool) -> tup
         cycle = {f"LV_{phase}": whole(row[phase], f"{phase} of {folder.name}", table) for phase in ("ED", "ES")}
         file = folder / f"{folder.name}_sa_gt.nii.gz"
         stored = read_codes(file, LV_MYO_RV)
-        frames = {frame: stored[..., frame] for frame in cycle.values() if frame < stored.shape[3]}
-        frames |= {frame: stored[..., 0] for frame in cycle.values() if frame >= stored.shape[3]}  # refused below
+        last = stored.shape[3] - 1  # a frame beyond it is refused by labels_at
+        frames = {frame: stored[..., min(max(frame, 0), last)] for frame in cycle.values()}
         labels = {SAX: labels_at(frames, image.data.shape, file)}
     truth = Findings(labels=labels, diagnosis=known(GROUPS.get(row["Pathology"])), cycle=cycle)
     return Study(folder.name, {SAX: image}, _facts(row), flags, {"format": NAME}), truth

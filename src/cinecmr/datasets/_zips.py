@@ -1,0 +1,72 @@
+"""Archives unpacked into a folder of ours: nothing beside it, no links, no more than an image study can be."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from cinecmr.errors import RefusedInput
+from cinecmr.io.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+LIMIT_FILES = 20_000
+LIMIT_BYTES = 4 << 30
+_STAMP = (1980, 1, 1, 0, 0, 0)  # archives of equal contents are equal
+
+
+def unpack(path: Path, into: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
+    """Unpack an archive.
+
+    Args:
+        path: .zip.
+        into: folder, made if absent.
+        limit_bytes: of all files together, unpacked.
+
+    Raises:
+        RefusedInput: no archive, encrypted or damaged (`bad-archive`); entries that point outside, links, or too
+            much (`unsafe-archive`).
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [info for info in archive.infolist() if not info.is_dir()]
+            _judge(path, entries, limit_bytes)
+            for info in entries:
+                target = into / PurePosixPath(info.filename)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(info) as source, target.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        raise RefusedInput("bad-archive", f"{path} cannot be unpacked ({error}); download it again") from error
+
+
+def _judge(path: Path, entries: list[zipfile.ZipInfo], limit_bytes: int) -> None:
+    """Refuse before anything is written; no entry unpacks to more than it states."""
+    total = sum(info.file_size for info in entries)
+    if len(entries) > LIMIT_FILES or total > limit_bytes:
+        raise RefusedInput(
+            "unsafe-archive",
+            f"{path} holds {len(entries)} files of {total >> 20} MB; at most {LIMIT_FILES} files of "
+            f"{limit_bytes >> 20} MB are unpacked",
+        )
+    for info in entries:
+        name = PurePosixPath(info.filename)
+        outside = name.is_absolute() or ".." in name.parts or "\\" in info.filename or ":" in name.parts[0]
+        if outside or stat.S_ISLNK(info.external_attr >> 16):
+            raise RefusedInput("unsafe-archive", f"{path} holds an entry that points outside it; nothing was unpacked")
+
+
+def pack(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write an archive, whole or not at all; equal files make equal archives."""
+
+    def write(temporary: Path) -> None:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in files.items():
+                archive.writestr(zipfile.ZipInfo(name, _STAMP), data, zipfile.ZIP_DEFLATED)
+
+    write_atomically(path, write)

@@ -1,0 +1,158 @@
+"""What the commands `cinecmr datasets ...` do: list, recognise, check, write."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from typing import TYPE_CHECKING
+
+from cinecmr.datasets import dataset, names
+from cinecmr.datasets._cohort import phantom_cases
+from cinecmr.errors import RefusedInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from cinecmr.datasets._case import Problem
+
+SHOWN = 2  # of entries that differ in digits only, before the dots
+_UID = re.compile(r"[\d.]{20,}(?=\.dcm$)")
+
+
+def catalogue(under: Path | None = None) -> list[str]:
+    """Every data set: name, title, licence, how to obtain it; and where it was found.
+
+    Args:
+        under: a folder whose own folders are looked at too.
+    """
+    lines = []
+    for name in names():
+        layout = dataset(name)
+        lines += [
+            f"{name:<10}{layout.TITLE}",
+            f"{'':<10}licence: {layout.LICENCE}",
+            f"{'':<10}obtain:  {layout.OBTAIN}",
+        ]
+        if under is not None:
+            where = places(name, under)
+            lines.append(f"{'':<10}found:   {', '.join(map(str, where)) or 'not under ' + str(under)}")
+    return lines
+
+
+def places(name: str, under: Path) -> list[Path]:
+    """Where a data set lies: in a folder, or in one of its folders."""
+    if not under.is_dir():
+        raise RefusedInput("no-such-path", f"there is no folder {under}; check the path")
+    found = [folder for folder in sorted(under.iterdir()) if folder.is_dir() and _fits(name, folder)]
+    return found or ([under] if _fits(name, under) else [])
+
+
+def recognised(folder: Path) -> list[str]:
+    """The data sets that a folder is laid out as."""
+    return [name for name in names() if _fits(name, folder)]
+
+
+def _fits(name: str, folder: Path) -> bool:
+    try:
+        return bool(dataset(name).splits(folder))
+    except RefusedInput as refusal:
+        return refusal.code not in ("other-layout", "no-such-path")
+
+
+def check(folder: Path, name: str | None = None) -> tuple[str, int, list[Problem]]:
+    """Look for what is wrong with a data set.
+
+    Args:
+        folder: where it is.
+        name: what it should be; found out when None.
+
+    Returns:
+        The data set's name, the number of visits, and the problems.
+
+    Raises:
+        RefusedInput: the folder holds something else.
+    """
+    if name is None:
+        found = recognised(folder)
+        if len(found) != 1:
+            known = "; ".join(f"{one} ({dataset(one).WANTED})" for one in found or names())
+            what = "could be several data sets" if found else "is laid out as none of the data sets"
+            raise RefusedInput("other-layout", f"{folder} {what}: {known}; name one with --name")
+        name = found[0]
+    layout = dataset(name)
+    problems = layout.check(folder)
+    return name, sum(1 for _ in layout.cases(folder)), problems
+
+
+def write(
+    name: str,
+    out: Path,
+    subjects: int,
+    seed: int,
+    *,
+    frames: int = 25,
+    matrix: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> list[str]:
+    """Write synthetic subjects in the layout of a data set.
+
+    Args:
+        name: the data set.
+        out: a folder that is empty or not there.
+        subjects: how many people.
+        seed: of the first.
+        frames: of a beat.
+        matrix: pixels a side of the short axis; the scanner's when None.
+        progress: told the share done.
+
+    Returns:
+        The names the visits got.
+
+    Raises:
+        RefusedInput: the folder is not empty (`not-empty`), or there is no such data set.
+    """
+    layout = dataset(name)
+    if out.exists() and any(out.iterdir()):
+        raise RefusedInput("not-empty", f"{out} is not empty; a cohort is written into a folder of its own")
+    return layout.write(out, phantom_cases(layout, subjects, seed, frames=frames, matrix=matrix, progress=progress))
+
+
+def tree(root: Path) -> list[str]:
+    """The files of a folder as an indented tree: of entries that differ in digits only, the first two.
+
+    Archives are shown with what they hold, and folders that repeat the first are not opened again.
+    """
+    entries = sorted(root.iterdir(), key=lambda path: (path.is_dir(), _natural(path.name)))
+    lines: list[str] = []
+    for alike in _alike(entry.name + "/" * entry.is_dir() for entry in entries):
+        path = root / alike[0].rstrip("/")
+        lines.append(_together(alike))
+        inner = tree(path) if path.is_dir() else _inside(path)
+        lines += [f"    {line}" for line in inner]
+    return lines
+
+
+def _inside(path: Path) -> list[str]:
+    if path.suffix != ".zip":
+        return []
+    with zipfile.ZipFile(path) as archive:
+        return [_together(alike) for alike in _alike(sorted(archive.namelist(), key=_natural))]
+
+
+def _alike(names_: Iterable[str]) -> list[list[str]]:
+    """Names that are one but for their digits, together; identifiers of DICOM count as one word."""
+    groups: dict[str, list[str]] = {}
+    for name in names_:
+        short = _UID.sub("UID", name)
+        groups.setdefault(re.sub(r"\d+", "#", short), []).append(short)
+    return list(groups.values())
+
+
+def _together(alike: list[str]) -> str:
+    shown = list(dict.fromkeys(alike[:SHOWN]))
+    return ", ".join(shown) + (", ..." if len(alike) > len(shown) else "")
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
