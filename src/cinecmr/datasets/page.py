@@ -1,0 +1,70 @@
+"""The page docs/reference/datasets.md: what each layout is, keeps and loses, and the tree that `write` makes of it."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+from cinecmr.datasets import dataset, names, run
+from cinecmr.io.files import write_text
+
+WIDTH = 120
+INTRODUCTION = """\
+# Data sets
+
+`cinecmr datasets` lists them, with licence and where to ask for them; nothing is downloaded by this package.
+`cinecmr datasets check FOLDER` finds out which one a folder holds and says what is wrong with it, by file.
+`cinecmr datasets write NAME --out DIR --subjects N` writes synthetic hearts in the same layout, so that everything that
+reads a public data set can be tried, tested and timed without it.
+
+In Python, `dataset("acdc").cases(folder, "train")` gives the visits of one part; each is read when its `study` (the
+images) or `truth` (labels, volumes, landmarks, what the experts say) is asked for. Label codes, frame numbers and units
+of the data set are turned into this package's at that border. Labels of frames that nobody drew are 255.
+
+What a layout keeps of a synthetic study is tested: written and read back, images and labels are equal voxel by voxel
+(`tests/contracts/test_datasets.py`). Seen from the other side, this tells what each public data set cannot teach.
+
+A new data set is one file: [how to add one](../howto/add_a_dataset.md).
+
+This page is written by `python -m cinecmr.datasets.page docs/reference/datasets.md`; the trees are those of cohorts that
+it writes, one or two subjects each, with `...` for further files of the same kind.
+"""
+
+
+def section(name: str, tree: list[str]) -> str:
+    """The part of one data set."""
+    layout = dataset(name)
+    facts = {
+        "Licence": layout.LICENCE,
+        "Obtain": layout.OBTAIN,
+        "Recognised by": layout.WANTED,
+        "Keeps": layout.KEEPS,
+        "Cannot hold": layout.LOSES,
+        "Groups": ", ".join(f"{word} ({disease.value})" for word, disease in layout.GROUPS.items()) or "none",
+    }
+    lines = [f"## {name}", "", layout.TITLE, ""]
+    for what, words in facts.items():
+        lines += textwrap.wrap(f"- **{what}:** {words}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join([*lines, "", "```", *tree, "```", ""])
+
+
+def page(trees: dict[str, list[str]]) -> str:
+    """The whole page, from the tree of each data set."""
+    return "\n".join([INTRODUCTION, *(section(name, trees[name]) for name in names())])
+
+
+def main(path: Path) -> None:
+    """Write small cohorts somewhere, and the page to `path`."""
+    trees = {}
+    with tempfile.TemporaryDirectory() as place:
+        for name in names():
+            subjects = 1 if name == "rescan" else 2
+            run.write(name, Path(place) / name, subjects, 1, frames=8, matrix=32)
+            trees[name] = run.tree(Path(place) / name)
+    write_text(path, page(trees))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
