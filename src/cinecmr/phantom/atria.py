@@ -234,7 +234,7 @@ class Atria:
 def base_radii(surfaces: Surfaces) -> NDArray[np.float32]:
     """(THETAS,) endocardial radii of the left ventricle in its mitral plane on the axis, mm."""
     row = int(np.clip(np.rint((surfaces.base - surfaces.z0) / Z_STEP), 0, len(surfaces.endo) - 1))
-    return surfaces.endo[row]
+    return np.asarray(surfaces.endo[row], np.float32)
 
 
 def mitral_share(rim: NDArray[np.float64], aorta: float) -> NDArray[np.float64]:

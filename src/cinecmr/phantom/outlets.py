@@ -48,7 +48,7 @@ def inflow(beat: Beat, time: float, delay: float = 0.0) -> float:
 
 def ejecting(beat: Beat, time: float, delay: float = 0.0) -> bool:
     """Whether the outflow valves are open."""
-    return 0.04 < np.mod(time, 1.0) < beat.systole + delay - 0.01
+    return bool(0.04 < np.mod(time, 1.0) < beat.systole + delay - 0.01)
 
 
 class Outlets:
@@ -143,13 +143,13 @@ class Outlets:
         bend = turn * above**2
         dx = points[..., 0] - self.aorta[0] - along_x * above + bend
         dy = points[..., 1] - self.aorta[1] - along_y * above - bend
-        radius = self.atria.aorta * (1 + 0.14 * np.exp(-(((above - 11) / 7) ** 2)))
+        radius = np.float32(self.atria.aorta) * (1 + 0.14 * np.exp(-(((above - 11) / 7) ** 2)))
         self._paint_artery(codes, np.hypot(dx, dy), above, radius, Tissue.BLOOD_LEFT, 5.0, 0.0)
 
     def _paint_trunk(self, codes: NDArray[np.uint8], points: NDArray[np.float32], over: NDArray[np.float32]) -> None:
         dx = points[..., 0] - self.trunk[0] - _TRUNK_LEAN[0] * over
         dy = points[..., 1] - self.trunk[1] - _TRUNK_LEAN[1] * over
-        radius = self.atria.trunk * (1 + 0.35 * np.exp(-np.clip(over, 0, None) / 7))
+        radius = np.float32(self.atria.trunk) * (1 + 0.35 * np.exp(-np.clip(over, 0, None) / 7))
         self._paint_artery(codes, np.hypot(dx, dy), over, radius, Tissue.BLOOD_RIGHT, 12.0, self.delay)
 
     def _paint_artery(

@@ -120,7 +120,7 @@ class Scene:
         return codes
 
     def paint_heart(self, codes: NDArray[np.uint8], spots: Spots) -> None:
-        """Paint what beats over a backdrop; nothing outside `beating` changes."""
+        """Paint what beats over a backdrop; nothing beyond `edge` and the outlets changes."""
         self._paint_fat(codes, spots)
         if self.outlets is None:
             self._paint_over_left(codes, spots)
@@ -144,14 +144,11 @@ class Scene:
     def _by_outlets(self, r: NDArray[np.float32], above: NDArray[np.float32]) -> NDArray[np.bool_]:
         return (above > -BELOW) & (above < TOP) & (r < REACH)
 
-    def beating(self, spots: Spots) -> NDArray[np.bool_]:
-        """Where `paint_heart` may change anything at this moment."""
+    def edge(self) -> NDArray[np.float32]:
+        """(n, THETAS) radius within which `paint_heart` may change anything, beside what `outlets` paint."""
         s = self.surfaces
-        edge = np.maximum(self._fat + self.chest.pericardium, np.maximum(s.epi, s.outer) + self.chest.coat)
-        there = spots.r < edge.ravel()[spots.at]
-        if self.outlets is not None:
-            there |= self._by_outlets(spots.r, spots.above)
-        return there
+        outermost = np.maximum(s.epi, s.outer) + np.float32(self.chest.coat)
+        return np.asarray(np.maximum(self._fat + np.float32(self.chest.pericardium), outermost), np.float32)
 
     def spots(self, points: NDArray[np.float32]) -> Spots:
         """All that painters need to know of points (..., 3)."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.anatomy import Disease
+from cinecmr.phantom.chest import Chest, Tissue
 from cinecmr.phantom.population import draw_heart
 from cinecmr.phantom.scanner import BLOOD, Look, Scanner, draw_look, expose, slice_signal
-from cinecmr.phantom.scene import Chest, Scene, Tissue
+from cinecmr.phantom.scene import Scene
 from cinecmr.phantom.surroundings import draw_chest
 
 if TYPE_CHECKING:

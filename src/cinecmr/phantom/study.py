@@ -1,83 +1,112 @@
-"""A whole synthetic visit: short-axis stack and long-axis planes in patient coordinates, with the truth.
+"""A whole synthetic visit: all views and contrasts of one heart in patient coordinates, with the truth.
 
 One seed in; a `Study` as a reader would hand it over, and `Findings` taken from the geometry, out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cinecmr.anatomy import Contrast, Disease, Structure, View
-from cinecmr.geometry import apply_affine
+from cinecmr.anatomy import Contrast, Disease, Landmark, Structure, View
+from cinecmr.phantom import views
+from cinecmr.phantom.film import Beats, Film
 from cinecmr.phantom.heart import MUSCLE_DENSITY, Heart
+from cinecmr.phantom.landmarks import mark
+from cinecmr.phantom.motion import HeartMotion
 from cinecmr.phantom.population import draw_heart
-from cinecmr.phantom.scanner import PRESETS, Look, Scanner, draw_look, expose, slice_signal
-from cinecmr.phantom.scene import Chest, Scene
+from cinecmr.phantom.scanner import PRESETS, Look, Scanner, draw_look, expose
 from cinecmr.phantom.surroundings import draw_chest
+from cinecmr.phantom.torso import draw_torso
 from cinecmr.study import Facts, Findings, Image, Measurement, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-# Patient RAS directions of a heart lying as most do: apex to base, and towards the septum.
-_BASE_DIRECTION = np.array([0.60, -0.55, 0.58])
-_SEPTUM_DIRECTION = np.array([0.70, 0.71, -0.05])
-# Where the long-axis planes cut the wall: angle from the middle of the septum towards the anterior wall, degrees.
-LONG_AXIS_ANGLES = {View.LAX_4C: -15.0, View.LAX_3C: 45.0, View.LAX_2C: 105.0}
+    from cinecmr.phantom.atria import Atria
+    from cinecmr.phantom.chest import Chest
+    from cinecmr.phantom.heart import Surfaces
+    from cinecmr.phantom.views import Placing, Planes
+
 SOURCE = "phantom"
+_TORSO, _PLAN, _NOISE = 77, 100, 200  # what each generator of a visit is for, beside the one of heart and chest
+_HINGES = (
+    Landmark.MITRAL_2C_ANTERIOR,
+    Landmark.MITRAL_2C_INFERIOR,
+    Landmark.MITRAL_4C_SEPTAL,
+    Landmark.MITRAL_4C_LATERAL,
+)
 
 
 @dataclass(frozen=True)
-class Placing:
-    """Where a heart lies in the patient and how the technologist planned.
+class Visit:
+    """One person in one machine on one day: all that pictures and truth follow from.
 
     Attributes:
-        to_patient: (4, 4) heart coordinates to patient RAS, mm.
-        turn: in-plane rotation of the short-axis stack, rad.
-        tilt: (2,) error of the stack's normal, rad about x and y.
-        base_first: order of the slices.
-        above: distance of the first slice above the mitral plane at end-diastole, mm.
-        wander: standard deviation of the breath-hold shift from slice to slice, mm.
-        angle_errors: of each long-axis plane, rad.
+        seed, rescan: of the person, and which visit of the same person this is.
+        heart, chest: with atria. machine, look: how it is seen. placing: where it lies and what was planned.
     """
 
-    to_patient: NDArray[np.float64]
-    turn: float
-    tilt: tuple[float, float]
-    base_first: bool
-    above: float
-    wander: float
-    angle_errors: dict[View, float]
+    seed: int
+    rescan: int
+    heart: Heart
+    chest: Chest
+    machine: Scanner
+    look: Look
+    placing: Placing
+
+    @property
+    def atria(self) -> Atria:
+        """The chest's chambers, which every visit has."""
+        if self.chest.chambers is None:
+            raise ValueError("this chest has no atria: draw it with torso.draw_torso")
+        return self.chest.chambers
+
+    def noise(self, view: View, contrast: Contrast) -> np.random.Generator:
+        """Of one image alone: no image depends on which others are made."""
+        place = list(View).index(view), list(Contrast).index(contrast)
+        return np.random.default_rng((7, self.seed, _NOISE + self.rescan, *place))
 
 
-def draw_placing(rng: np.random.Generator) -> Placing:
-    """A lie of the heart and a plan, each a little off the usual."""
-    z = _unit(_BASE_DIRECTION + rng.normal(0, 0.08, 3))
-    x = _SEPTUM_DIRECTION + rng.normal(0, 0.08, 3)
-    x = _unit(x - z * (x @ z))
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
-    matrix[:3, 3] = rng.normal(0, 15, 3) + np.array([-35.0, 20.0, -30.0])
-    tilt = (float(np.radians(rng.normal(0, 2.0))), float(np.radians(rng.normal(0, 2.0))))
-    errors = {view: float(np.radians(rng.normal(0, 4.0))) for view in LONG_AXIS_ANGLES}
-    return Placing(
-        matrix,
-        float(np.radians(rng.normal(0, 15))),
-        tilt,
-        bool(rng.random() < 0.7),
-        rng.uniform(2, 12),
-        float(abs(rng.normal(0.6, 0.4))),
-        errors,
-    )
+def draw_visit(
+    seed: int,
+    disease: Disease | None = None,
+    *,
+    rescan: int = 0,
+    scanner: Scanner | None = None,
+    severity: float | None = None,
+    linked: bool = True,
+) -> Visit:
+    """Everything about a visit that a seed decides; see `synthetic_study`."""
+    if rescan < 0:
+        raise ValueError(f"rescan counts further visits of the same person from 0, got {rescan}")
+    rng = np.random.default_rng((7, seed))
+    heart = draw_heart(rng, disease, severity=severity, linked=linked)
+    chest = draw_chest(rng, heart)
+    machine = scanner or list(PRESETS.values())[int(rng.integers(len(PRESETS)))]
+    look = draw_look(machine, rng)
+    torso = draw_torso(np.random.default_rng((7, seed, _TORSO)), chest, heart)
+    placing = views.draw_placing(np.random.default_rng((7, seed, _PLAN)))
+    visit = Visit(seed, 0, heart, torso, machine, look, placing)
+    return visit if rescan == 0 else _again(visit, rescan)
 
 
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vector / np.linalg.norm(vector)
+def _again(visit: Visit, rescan: int) -> Visit:
+    """The same person on another day: same heart, another pulse, another place on the table, another plan."""
+    rng = np.random.default_rng((7, visit.seed, _PLAN + rescan))
+    beat = visit.heart.beat
+    rate = float(np.exp(np.clip(rng.normal(0, 0.05), -0.12, 0.12)))
+    heart = replace(visit.heart, beat=replace(beat, rr_s=float(np.clip(beat.rr_s * rate, 0.3, 2.0))))
+    chest = replace(visit.chest, diaphragm_gap=max(visit.chest.diaphragm_gap + rng.normal(0, 2), 1.0))
+    fresh = draw_look(visit.machine, rng)
+    look = replace(visit.look, flow=fresh.flow, shading_direction=fresh.shading_direction, waves=fresh.waves)
+    moved = visit.placing.to_patient.copy()
+    moved[:3, 3] += rng.normal(0, 8, 3)
+    return replace(visit, rescan=rescan, heart=heart, chest=chest, look=look, placing=views.replan(moved, rng))
 
 
 def synthetic_study(
@@ -86,8 +115,12 @@ def synthetic_study(
     *,
     frames: int = 25,
     long_axis: bool = True,
+    contrasts: Sequence[Contrast] = (Contrast.CINE,),
+    rescan: int = 0,
     scanner: Scanner | None = None,
     matrix: tuple[int, int] | None = None,
+    severity: float | None = None,
+    linked: bool = True,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Study, Findings]:
     """One synthetic visit.
@@ -98,191 +131,162 @@ def synthetic_study(
         disease: group of the subject; drawn when None.
         frames: per beat.
         long_axis: also make 2C, 3C and 4C cines.
+        contrasts: what to make of the short axis beside or instead of the cine.
+        rescan: which visit of the same person: 0 is the first. Later ones have the same heart with the same true
+            volumes at another heart rate, another plan and other noise.
         scanner: drawn from `PRESETS` when None.
         matrix: pixels along x and y of the short axis; the scanner's when None. Small ones make small tests.
+        severity: see `population.draw_heart`.
+        linked: see `population.draw_heart`.
         progress: called with the share done.
 
     Returns:
-        The study, and what is true of it: labels of every view as a reader draws them on the acquired planes;
-        curves, cycle and measurements from the geometry, not from voxels.
+        The study, and what is true of it: labels of every image as a reader draws them on the acquired planes;
+        landmarks, motion, curves, cycle and measurements from the geometry, not from voxels.
     """
-    rng = np.random.default_rng((7, seed))
-    heart = draw_heart(rng, disease)
-    chest = draw_chest(rng, heart)
-    machine = scanner or list(PRESETS.values())[int(rng.integers(len(PRESETS)))]
-    look, placing = draw_look(machine, rng), draw_placing(rng)
-    planner = _Planner(heart, machine, placing, matrix)
-    planes = planner.short_axis(rng)
-    images = {View.SAX: planes}
-    if long_axis:
-        images |= {view: planner.long_axis(view) for view in LONG_AXIS_ANGLES}
+    visit = draw_visit(seed, disease, rescan=rescan, scanner=scanner, severity=severity, linked=linked)
     times = np.arange(frames) / frames
-    camera = _Camera(heart, chest, machine, look, placing, times)
-    taken = camera.take(images, rng, progress)
-    study = Study(
-        f"phantom-{seed:05d}",
-        {(view, Contrast.CINE): image for view, (image, _) in taken.items()},
-        _facts(heart, machine),
-        provenance={"format": "synthetic", "seed": str(seed), "disease": heart.person.disease.value},
-    )
-    labels = {(view, Contrast.CINE): found for view, (_, found) in taken.items()}
-    return study, Findings(labels=labels) | truth(heart, times)
+    beats = Beats(visit.heart, visit.chest, times)
+    planes = plan(visit, matrix, long_axis=long_axis)
+    moments = [scene.surfaces for scene in beats.scenes]
+    known = truth(visit.heart, times, visit.atria, moments) | _where(visit, moments, planes)
+    shown = {view: one for view, one in planes.items() if Contrast.CINE in contrasts}
+    images, labels = _cines(visit, beats, shown, progress)
+    study = Study(f"phantom-{seed:05d}", images, _facts(visit), provenance=_provenance(visit))
+    return study, Findings(labels=labels) | known | _excursion(visit, known)
 
 
-def _facts(heart: Heart, machine: Scanner) -> Facts:
-    person = heart.person
+def plan(visit: Visit, matrix: tuple[int, int] | None = None, *, long_axis: bool = True) -> dict[View, Planes]:
+    """Every plane of a visit, the short axis first."""
+    rng = np.random.default_rng((7, visit.seed, _PLAN + visit.rescan, 1))
+    planes = {View.SAX: views.short_axis(visit.heart, visit.machine, visit.placing, rng, matrix)}
+    if long_axis:
+        for view in views.LONG_AXIS:
+            planes[view] = views.long_axis(view, visit.heart, visit.atria, visit.machine, visit.placing, matrix)
+    return planes
+
+
+def _facts(visit: Visit) -> Facts:
+    person, machine = visit.heart.person, visit.machine
     return Facts(
         person.height_m, person.weight_kg, person.age_y, person.sex, machine.vendor, machine.model, machine.field_t
     )
 
 
-def truth(heart: Heart, times: NDArray[np.float64]) -> Findings:
+def _provenance(visit: Visit) -> dict[str, str]:
+    return {
+        "format": "synthetic",
+        "seed": str(visit.seed),
+        "rescan": str(visit.rescan),
+        "disease": visit.heart.person.disease.value,
+    }
+
+
+Key = tuple[View, Contrast]
+
+
+def _cines(
+    visit: Visit, beats: Beats, planes: Mapping[View, Planes], progress: Callable[[float], None] | None
+) -> tuple[dict[Key, Image], dict[Key, NDArray[np.uint8]]]:
+    """Every slice of every view at every moment: picture and labels."""
+    images, labels, done, count = {}, {}, 0, sum(one.shape[2] for one in planes.values())
+    for view, one in planes.items():
+        rng = visit.noise(view, Contrast.CINE)
+        picture = np.zeros((*one.shape, len(beats.times)), np.float32)
+        found = np.zeros(picture.shape, np.uint8)
+        for z in range(one.shape[2]):
+            points, brightness = one.points(z), np.float32(np.exp(rng.normal(0, 0.04)))
+            film = Film(beats, points, one.normal, one.thickness, visit.look)
+            for t in range(len(beats.times)):
+                exposed = expose(film.signal(t), points, visit.machine, visit.look, rng)
+                picture[:, :, z, t] = exposed * brightness
+                found[:, :, z, t] = film.labels(t, reader=view is View.SAX)
+            done += 1
+            if progress:
+                progress(done / count)
+        key = view, Contrast.CINE
+        images[key], labels[key] = _image(visit, one, picture, beats.times, Contrast.CINE), found
+    return images, labels
+
+
+def _image(
+    visit: Visit, planes: Planes, picture: NDArray[np.float32], times: NDArray[np.float64], contrast: Contrast
+) -> Image:
+    """An image as DICOM holds it: 12 bits, seconds."""
+    scale = 1200.0 / max(float(np.percentile(picture, 99.5)), 1e-6)
+    data = np.clip(np.rint(picture * scale), 0, 4095).astype(np.int16)
+    rr = visit.heart.beat.rr_s
+    return Image(
+        data,
+        planes.affine,
+        times * rr,
+        planes.view,
+        contrast,
+        rr_ms=1000 * rr,
+        thickness_mm=planes.thickness,
+        slice_shift_mm=planes.shifts if planes.view is View.SAX else None,
+    )
+
+
+def _where(visit: Visit, moments: Sequence[Surfaces], planes: Mapping[View, Planes]) -> Findings:
+    """Landmarks at every frame, and the motion they follow."""
+    marks = mark(visit.heart, moments, planes.values())
+    return Findings(landmarks=marks, motion=HeartMotion(visit.heart, visit.placing.to_patient))
+
+
+def _exact(value: float, unit: str, frame: int | None = None, method: str = "exact, from the geometry") -> Measurement:
+    return Measurement(float(value), unit, method, SOURCE, frame=frame)
+
+
+def truth(
+    heart: Heart,
+    times: NDArray[np.float64],
+    atria: Atria | None = None,
+    moments: Sequence[Surfaces] | None = None,
+) -> Findings:
     """Volumes from the geometry: curves at the acquired moments, end-diastole and end-systole among them.
 
     Args:
         heart: the subject.
         times: (t,) shares of the cycle.
+        atria: theirs; without them there are no atrial volumes.
+        moments: surfaces at these times, where they are made already.
     """
-    curves = heart.curves(times)
+    moments = moments or [heart.surfaces(float(time)) for time in times]
+    rows = [heart.volumes_on(surfaces) for surfaces in moments]
+    curves = {name: np.array([row[Structure[name]] for row in rows]) for name in ("LV", "RV")}
     cycle: dict[str, int] = {}
-    measurements: dict[str, Measurement] = {}
-
-    def say(name: str, value: float, unit: str, frame: int | None) -> None:
-        measurements[name] = Measurement(float(value), unit, "exact, from the geometry", SOURCE, frame=frame)
-
-    for name, structure in (("LV", Structure.LV), ("RV", Structure.RV)):
-        curve = curves[structure]
+    found: dict[str, Measurement] = {}
+    for name, curve in curves.items():
         ed, es = int(np.argmax(curve)), int(np.argmin(curve))
         cycle |= {f"{name}_ED": ed, f"{name}_ES": es}
-        say(f"{name}EDV", curve[ed], "ml", ed)
-        say(f"{name}ESV", curve[es], "ml", es)
-        say(f"{name}SV", curve[ed] - curve[es], "ml", None)
-        say(f"{name}EF", 100 * (curve[ed] - curve[es]) / curve[ed], "%", None)
-    say("LVM", MUSCLE_DENSITY * curves[Structure.MYO][cycle["LV_ED"]], "g", cycle["LV_ED"])
-    return Findings(
-        measurements=measurements, cycle=cycle, curves={"LV": curves[Structure.LV], "RV": curves[Structure.RV]}
-    )
+        found[f"{name}EDV"], found[f"{name}ESV"] = _exact(curve[ed], "ml", ed), _exact(curve[es], "ml", es)
+        found[f"{name}SV"] = _exact(curve[ed] - curve[es], "ml")
+        found[f"{name}EF"] = _exact(100 * (curve[ed] - curve[es]) / curve[ed], "%")
+    found["LVM"] = _exact(MUSCLE_DENSITY * rows[cycle["LV_ED"]][Structure.MYO], "g", cycle["LV_ED"])
+    if atria is not None:
+        filled = [atria.volumes_ml(heart, s, float(t)) for s, t in zip(moments, times, strict=True)]
+        curves |= {name: np.array([row[Structure[name]] for row in filled]) for name in ("LA", "RA")}
+        for name in ("LA", "RA"):
+            found |= _atrial(name, curves[name])
+    return Findings(measurements=found, cycle=cycle, curves=curves)
 
 
-@dataclass(frozen=True)
-class _Planes:
-    """Planned slices of one view: an affine, a shape (x, y, z), and the shift of each slice, mm along x and y."""
-
-    affine: NDArray[np.float64]
-    shape: tuple[int, int, int]
-    shifts: NDArray[np.float64]
-    thickness: float
-
-
-@dataclass(frozen=True)
-class _Planner:
-    heart: Heart
-    machine: Scanner
-    placing: Placing
-    matrix: tuple[int, int] | None
-
-    def short_axis(self, rng: np.random.Generator) -> _Planes:
-        """A stack from above the base to below the apex."""
-        spacing = self.machine.slice_mm + self.machine.gap_mm
-        top = self.heart.lv.length + self.placing.above
-        count = int(np.ceil((top + 4.0) / spacing)) + 1
-        heights = top - spacing * np.arange(count)
-        if not self.placing.base_first:
-            heights = heights[::-1]
-        turn, (about_x, about_y) = self.placing.turn, self.placing.tilt
-        x = _unit(np.array([-np.cos(turn), -np.sin(turn), about_y]))
-        normal = _unit(np.array([-about_y, about_x, 1.0]))
-        x = _unit(x - normal * (x @ normal))
-        y = np.cross(x, normal) * -1.0
-        if y[1] > 0:
-            y = -y
-        step = np.sign(heights[-1] - heights[0]) * spacing * normal
-        nx, ny = self.matrix or self.machine.matrix
-        pixel = self.machine.pixel_mm * max(self.machine.matrix) / max(nx, ny) if self.matrix else self.machine.pixel_mm
-        centre = np.array([0.3 * self.heart.lv.epi, 0.0, 0.0]) + rng.uniform(-12, 12, 3) * [1, 1, 0]
-        start = centre + normal * heights[0] - pixel * ((nx - 1) / 2 * x + (ny - 1) / 2 * y)
-        shifts = rng.normal(0, self.placing.wander, (count, 2))
-        return _Planes(self._affine(pixel * x, pixel * y, step, start), (nx, ny, count), shifts, self.machine.slice_mm)
-
-    def long_axis(self, view: View) -> _Planes:
-        """One plane through the axis."""
-        angle = np.radians(LONG_AXIS_ANGLES[view]) + self.placing.angle_errors[view]
-        across = np.array([-np.cos(angle), -np.sin(angle), 0.0])
-        along = np.array([0.0, 0.0, 1.0])
-        size = max(self.matrix or self.machine.matrix)
-        pixel = self.machine.pixel_mm * max(self.machine.matrix) / size
-        middle = np.array([0.0, 0.0, 0.55 * self.heart.lv.length])
-        start = middle - pixel * (size - 1) / 2 * (across + along)
-        normal = np.cross(across, along) * self.machine.slice_mm
-        affine = self._affine(pixel * across, pixel * along, normal, start)
-        return _Planes(affine, (size, size, 1), np.zeros((1, 2)), self.machine.slice_mm)
-
-    def _affine(
-        self, x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64], start: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        local = np.eye(4)
-        local[:3, 0], local[:3, 1], local[:3, 2], local[:3, 3] = x, y, z, start
-        return np.asarray(self.placing.to_patient @ local, np.float64)
+def _atrial(name: str, curve: NDArray[np.float64]) -> dict[str, Measurement]:
+    largest, smallest = int(np.argmax(curve)), int(np.argmin(curve))
+    return {
+        f"{name}Vmax": _exact(curve[largest], "ml", largest),
+        f"{name}Vmin": _exact(curve[smallest], "ml", smallest),
+        f"{name}EF": _exact(100 * (curve[largest] - curve[smallest]) / curve[largest], "%"),
+    }
 
 
-@dataclass(frozen=True)
-class _Camera:
-    heart: Heart
-    chest: Chest
-    machine: Scanner
-    look: Look
-    placing: Placing
-    times: NDArray[np.float64]
-
-    def take(
-        self,
-        views: dict[View, _Planes],
-        rng: np.random.Generator,
-        progress: Callable[[float], None] | None,
-    ) -> dict[View, tuple[Image, NDArray[np.uint8]]]:
-        """Every slice of every view at every moment: picture and labels."""
-        from_patient = np.linalg.inv(self.placing.to_patient)
-        local = {view: self._points(planes, from_patient @ planes.affine) for view, planes in views.items()}
-        pictures = {view: np.zeros((*planes.shape, len(self.times)), np.float32) for view, planes in views.items()}
-        labels = {view: np.zeros((*planes.shape, len(self.times)), np.uint8) for view, planes in views.items()}
-        brightness = {view: np.exp(rng.normal(0, 0.04, planes.shape[2])) for view, planes in views.items()}
-        for t, moment in enumerate(self.times):
-            scene = Scene(self.heart, self.chest, float(moment))
-            for view, planes in views.items():
-                points, normal = local[view]
-                for z in range(planes.shape[2]):
-                    at = points[:, :, z]
-                    signal = slice_signal(scene, at, normal, planes.thickness, self.look)
-                    pictures[view][:, :, z, t] = expose(signal, at, self.machine, self.look, rng) * brightness[view][z]
-                    read = self.heart.reader_labels if view is View.SAX else self.heart.labels_on
-                    labels[view][:, :, z, t] = read(at, scene.surfaces)
-            if progress:
-                progress((t + 1) / len(self.times))
-        return {view: (self._image(view, planes, pictures[view]), labels[view]) for view, planes in views.items()}
-
-    def _points(self, planes: _Planes, affine: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Pixel centres (x, y, z, 3) in heart coordinates, shifted slice by slice, and the unit normal.
-
-        The shift is what breath-holds do: the anatomy is elsewhere than the header says.
-        """
-        grid = np.stack(np.meshgrid(*(np.arange(n) for n in planes.shape), indexing="ij"), axis=-1)
-        points = apply_affine(affine, grid.astype(np.float64))
-        directions = affine[:3, :2] / np.linalg.norm(affine[:3, :2], axis=0)
-        points = points + (planes.shifts @ directions.T)[None, None]
-        normal = _unit(np.cross(affine[:3, 0], affine[:3, 1]))
-        return points.astype(np.float32), normal.astype(np.float32)
-
-    def _image(self, view: View, planes: _Planes, picture: NDArray[np.float32]) -> Image:
-        scale = 1200.0 / max(float(np.percentile(picture, 99.5)), 1e-6)
-        data = np.clip(np.rint(picture * scale), 0, 4095).astype(np.int16)
-        rr = self.heart.beat.rr_s
-        return Image(
-            data,
-            planes.affine,
-            self.times * rr,
-            view,
-            Contrast.CINE,
-            rr_ms=1000 * rr,
-            thickness_mm=planes.thickness,
-            slice_shift_mm=planes.shifts if view is View.SAX else None,
-        )
+def _excursion(visit: Visit, known: Findings) -> Findings:
+    """MAPSE: how far the mitral hinges come down along the long axis from end-diastole to end-systole."""
+    if not all(name in known.landmarks for name in _HINGES):
+        return Findings()
+    axis = visit.placing.to_patient[:3, 2]
+    ed, es = known.cycle["LV_ED"], known.cycle["LV_ES"]
+    down = [float((known.landmarks[name][ed] - known.landmarks[name][es]) @ axis) for name in _HINGES]
+    method = "mean of four mitral hinges along the long axis"
+    return Findings(measurements={"MAPSE": _exact(float(np.mean(down)), "mm", es, method)})

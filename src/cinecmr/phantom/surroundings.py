@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cinecmr.phantom.chest import Chest, Tissue, Tube
 from cinecmr.phantom.population import cut_normal
-from cinecmr.phantom.scene import Chest, Tissue, Tube, smooth_noise
+from cinecmr.phantom.scene import smooth_noise
 from cinecmr.phantom.shape import THETAS
 
 if TYPE_CHECKING:
