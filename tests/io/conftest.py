@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from cinecmr import io
 from cinecmr.anatomy import Contrast, Sex, View
+from cinecmr.phantom.dicom_files import write_dicom
 from cinecmr.study import Facts, Image, Study
 
 APEX = np.array([-0.60, 0.57, -0.56]) / np.linalg.norm([-0.60, 0.57, -0.56])
@@ -92,6 +94,33 @@ def ball() -> Ball:
 def short_ball() -> Ball:
     """Short axis only: fewer files."""
     return make_ball(long_axis=False)
+
+
+@pytest.fixture(scope="session")
+def same_images():
+    """Every pixel, every affine within 0.01 mm, every frame time within 0.1 ms."""
+
+    def compare(found: Study, truth: Study) -> None:
+        assert set(found.images) == set(truth.images)
+        for key, image in truth.images.items():
+            np.testing.assert_allclose(found[key].data, image.data, atol=1e-3)
+            columns = slice(0, 2) if image.slices == 1 else slice(0, 3)
+            np.testing.assert_allclose(found[key].affine[:, columns], image.affine[:, columns], atol=1e-4)
+            np.testing.assert_allclose(found[key].affine[:, 3], image.affine[:, 3], atol=1e-2)
+            np.testing.assert_allclose(found[key].times, image.times, atol=1e-4)
+
+    return compare
+
+
+@pytest.fixture
+def scanned(tmp_path, short_ball):
+    """Write the short-axis ball with faults and read it back."""
+
+    def go(*faults: str, vendor: str = "siemens", study: Study | None = None, syntax: str = "explicit", **options):
+        write_dicom(study or short_ball.study, tmp_path / "dicom", vendor=vendor, faults=faults, seed=3, syntax=syntax)
+        return io.read(tmp_path / "dicom", **options)
+
+    return go
 
 
 @pytest.fixture

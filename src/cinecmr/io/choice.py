@@ -17,8 +17,8 @@ from cinecmr.errors import RefusedInput
 from cinecmr.io import sifting, views
 from cinecmr.io.frames import Timing, order
 from cinecmr.io.headers import SKEW_MENDED, Header, scan
-from cinecmr.io.pixels import same_pixels
-from cinecmr.io.planes import Run, group
+from cinecmr.io.pixels import same_pixels, undecodable
+from cinecmr.io.planes import SAME_PLACE_MM, Run, group, tilt_deg
 from cinecmr.study import Flag, Severity
 
 if TYPE_CHECKING:
@@ -90,13 +90,13 @@ def choose(path: Path, *, sax: str | None = None, rr_ms: float | None = None) ->
         )
     headers = _without_duplicates(found.headers, path, sieve)
     patient = _one_person(headers, path)
-    runs = _cines(headers, path, sieve)
+    runs = _without_twins(_cines(headers, path, sieve), sieve)
     wanted = _named(runs, sax) if sax else runs
     stack = views.find_short_axis(wanted, named=bool(sax))
     refusal: RefusedInput | None = None
     timing: dict[View, Timing] = {}
     if stack is not None:
-        refusal = _missing_neighbours(stack) or _uneven(stack)
+        refusal = _missing_neighbours(stack) or _uneven(stack) or undecodable(_all(stack.runs))
         try:
             timing[View.SAX] = order(stack.runs, rr_ms)
         except RefusedInput as error:
@@ -112,7 +112,7 @@ def choose(path: Path, *, sax: str | None = None, rr_ms: float | None = None) ->
         refusal = _no_short_axis(path, runs, rest, long_axes, sieve)
     return Choice(
         stack, long_axes, timing, tuple(sieve.left), tuple(sieve.flags), refusal, patient, found.passed_over,
-        len(found.headers) + found.truncated,
+        found.files,
     )  # fmt: skip
 
 
@@ -185,6 +185,34 @@ def _cines(headers: Sequence[Header], path: Path, sieve: _Sieve) -> list[Run]:
     return runs
 
 
+def _without_twins(runs: list[Run], sieve: _Sieve) -> list[Run]:
+    """Each plane in one form: scanners and archives export the same pictures as classic and as enhanced objects."""
+    classic = [run for run in runs if run.first.frame is None]
+    kept = list(classic)
+    for run in runs:
+        if run.first.frame is None:
+            continue
+        twin = next((other for other in classic if _same_pictures(run, other)), None)
+        if twin is None:
+            kept.append(run)
+        else:
+            sieve.out(run, f"the same pictures as series {twin.first.series_number}, stored again in enhanced form")
+    return [run for run in runs if any(run is other for other in kept)]
+
+
+def _same_pictures(enhanced: Run, classic: Run) -> bool:
+    """Whether two runs hold one acquisition: one plane, one grid, as many frames, and a picture of one in the other."""
+    far = float(np.linalg.norm(enhanced.place.position - classic.place.position))
+    alike = enhanced.grid == classic.grid and enhanced.frames == classic.frames
+    if far > SAME_PLACE_MM or not alike or tilt_deg(enhanced.normal, classic.normal) > 1.0:
+        return False
+    return any(same_pixels(classic.first, header) for header in enhanced.headers)
+
+
+def _all(runs: Sequence[Run]) -> list[Header]:
+    return [header for run in runs for header in run.headers]
+
+
 def _named(runs: Sequence[Run], sax: str) -> list[Run]:
     """The runs that the user means."""
     wanted = {part.strip().lower() for part in sax.split(",") if part.strip()}
@@ -245,6 +273,12 @@ def _no_short_axis(
     """What was found instead."""
     for run, why in rest:
         sieve.out(run, why)
+    if any(reason == sifting.MOSAIC for _, _, reason in sieve.left):
+        return RefusedInput(
+            "mosaic",
+            f"no short-axis cine in {path}, but mosaic pictures: their slices are tiled into one and do not say "
+            "where each lies: export the series with one picture a slice",
+        )
     if not runs:
         reasons = sorted({reason for _, _, reason in sieve.left})
         return RefusedInput(

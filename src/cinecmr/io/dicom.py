@@ -6,13 +6,12 @@ import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cinecmr.anatomy import Contrast, View
 from cinecmr.errors import RefusedInput
 from cinecmr.io.choice import Choice, choose
 from cinecmr.io.facts import read_facts
 from cinecmr.io.inspection import Inspection, Row
+from cinecmr.io.pixels import forget
 from cinecmr.io.planes import Lattice, heights
 from cinecmr.io.stack import build, common_beat, spacing_flags, timing_flags
 from cinecmr.io.subject import subject_name
@@ -36,13 +35,14 @@ def read_dicom(path: Path, *, keep_id: bool = False, sax: str | None = None, rr_
     stack, digest = choice.sax, hashlib.sha256()
     image, flags = build(stack.runs, stack.grid, stack.normal, choice.timing[View.SAX], View.SAX, digest)
     images: dict[tuple[View, Contrast], Image] = {(View.SAX, Contrast.CINE): image}
-    used = sum(run.frames for run in stack.runs)
+    used = {header.path for run in stack.runs for header in run.headers}
     for view, run in sorted(choice.long_axes.items(), key=lambda pair: pair[0].value):
         try:
             images[view, Contrast.CINE], _ = build([run], ONE_SLICE, run.normal, choice.timing[view], view, digest)
-            used += run.frames
+            used |= {header.path for header in run.headers}
         except RefusedInput as error:  # a long-axis view is a help, never a condition
             flags.append(Flag("view-left-out", Severity.FLAG, f"{view.title}: {error.message}"))
+    forget()
     facts, fact_flags = read_facts(stack.runs[0].first.path)
     return Study(
         subject=subject_name(choice.patient, keep_id=keep_id),
@@ -52,8 +52,8 @@ def read_dicom(path: Path, *, keep_id: bool = False, sax: str | None = None, rr_
         provenance={
             "format": "DICOM",
             "phase_key": choice.timing[View.SAX].key,
-            "files_used": str(used),
-            "files_ignored": str(choice.files - used + sum(choice.ignored.values())),
+            "files_used": str(len(used)),
+            "files_ignored": str(choice.files - len(used) + sum(choice.ignored.values())),
             "input_sha256": digest.hexdigest(),
         },
     )
@@ -109,6 +109,9 @@ def _flags(choice: Choice) -> list[Flag]:
         if "though" in (told := _long_axis_text(run, view)):
             message = f"series {run.first.series_number} is the {told}"
             flags.append(Flag("view-name-differs", Severity.NOTE, message))
+    if any(header.lossy for run in stack.runs for header in run.headers):
+        message = "pixels of the short axis were compressed with loss; fine edges may have moved"
+        flags.append(Flag("lossy-pixels", Severity.NOTE, message))
     if stack.unusual:
         message = "the short-axis stack lies in an unusual direction in the chest; check that it is one"
         flags.append(Flag("unusual-orientation", Severity.FLAG, message))
@@ -152,7 +155,7 @@ def _rows(groups: list[tuple[Header, ...]], view: str, *, used: bool, reason: st
                 pixel_mm=spacing,
                 used=used,
                 reason=reason,
-                files=int(np.sum([len(plane) for plane in planes])),
+                files=len({header.path for plane in planes for header in plane}),
             )
         )
     return sorted(rows, key=lambda row: (len(row.series), row.series))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.errors import RefusedInput
-from cinecmr.io.headers import CLOCK_TAGS, PHASE_TAGS
+from cinecmr.io.headers import CLOCK_TAGS, DELAY_TAGS, INDEX_TAGS, PHASE_TAGS
 from cinecmr.io.sifting import MIN_FRAMES
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from cinecmr.io.planes import Run
 
 ASSUMED_RR_MS = 1000.0
-TRUSTED = PHASE_TAGS[:2]  # percentage of the cycle, and time after the R wave: the others only give an order
+TRUSTED = PHASE_TAGS[:3]  # percentage of the cycle, and times after the R wave: the others only give an order
+ENHANCED_ONLY = (DELAY_TAGS[0], *INDEX_TAGS)  # not missed where they are absent
 SPAN = (0.25, 1.15)  # least and greatest share of the R-R interval from first to last frame
 
 
@@ -80,7 +81,9 @@ def order(runs: Sequence[Run], rr_ms: float | None = None) -> Timing:
         found = [plane for plane in tried if isinstance(plane, Ordered)]
         if len(found) == len(runs):
             return Timing(key, tuple(found), tuple(rejected))
-        rejected.append((key, next(plane for plane in tried if isinstance(plane, str))))
+        reason = next(plane for plane in tried if isinstance(plane, str))
+        if key not in ENHANCED_ONLY or any(key in header.keys for run in runs for header in run.headers):
+            rejected.append((key, reason))
     why = "; ".join(f"{key}: {reason}" for key, reason in rejected)
     raise RefusedInput("frame-order", f"the order of the frames cannot be told ({why}); export the study again")
 
@@ -95,8 +98,8 @@ def _by(key: str, run: Run, rr_ms: float | None) -> Ordered | str:
     headers = sorted(there, key=lambda header: (header.keys[key], header.uid))
     values = np.array([header.keys[key] for header in headers])
     rr = rr_ms or run.rr_ms
-    if key == "TriggerTime":
-        return _by_delay(headers, values, rr)
+    if key in DELAY_TAGS:
+        return _by_delay(key, headers, values, rr)
     if len(np.unique(values)) == 1 and len(values) > 1:
         return "the same in all frames"
     if (np.diff(values) <= 0).any():
@@ -110,13 +113,13 @@ def _by(key: str, run: Run, rr_ms: float | None) -> Ordered | str:
     return Ordered(tuple(headers), np.arange(len(headers)) / len(headers), rr)
 
 
-def _by_delay(headers: list[Header], delays: NDArray[np.float64], rr: float | None) -> Ordered | str:
+def _by_delay(key: str, headers: list[Header], delays: NDArray[np.float64], rr: float | None) -> Ordered | str:
     """By time after the R wave, ms; of several beats in a row, the first whole one."""
     if len(np.unique(delays)) == 1 and len(delays) > 1:
         return "the same in all frames"
-    beats = _beats_in_a_row(headers)
+    beats = _beats_in_a_row(key, headers)
     if beats:
-        return _one_beat(max(beats, key=len), rr, len(beats))
+        return _one_beat(key, max(beats, key=len), rr, len(beats))
     if (np.diff(delays) <= 0).any():
         return "has ties"
     if rr is None:
@@ -128,25 +131,25 @@ def _by_delay(headers: list[Header], delays: NDArray[np.float64], rr: float | No
         inside = int((delays < delays[0] + 0.99 * rr).sum())
         if inside < MIN_FRAMES:
             return f"spans {np.ptp(delays):.0f} ms, {span:.1f} R-R intervals, in too coarse steps"
-        return _one_beat(headers[:inside], rr, int(np.ceil(span)))
+        return _one_beat(key, headers[:inside], rr, int(np.ceil(span)))
     if span < SPAN[0]:
         return f"spans {np.ptp(delays):.0f} ms, too little of a beat"
     return Ordered(tuple(headers), delays / rr, rr, shared=True)
 
 
-def _one_beat(headers: list[Header], rr: float | None, beats: int) -> Ordered | str:
-    found = _by_delay(headers, np.array([header.keys["TriggerTime"] for header in headers]), rr)
+def _one_beat(key: str, headers: list[Header], rr: float | None, beats: int) -> Ordered | str:
+    found = _by_delay(key, headers, np.array([header.keys[key] for header in headers]), rr)
     return found if isinstance(found, str) else Ordered(found.headers, found.phases, found.rr_ms, beats, shared=True)
 
 
-def _beats_in_a_row(headers: list[Header]) -> list[list[Header]]:
+def _beats_in_a_row(key: str, headers: list[Header]) -> list[list[Header]]:
     """Frames of real-time imaging, cut where the delay starts again; empty where the clock shows no such thing."""
     for tag in CLOCK_TAGS:
         if any(tag not in header.keys for header in headers):
             continue
         walk = sorted(headers, key=lambda header: header.keys[tag])
         clock = np.diff([header.keys[tag] for header in walk]) * 1000
-        delay = np.diff([header.keys["TriggerTime"] for header in walk])
+        delay = np.diff([header.keys[key] for header in walk])
         on = delay > 0
         if (clock <= 0).any() or not on.any() or not 0.5 < np.median(clock[on]) / np.median(delay[on]) < 2:
             continue  # a segmented cine: the clock tells when frames were written, not when they were acquired

@@ -87,7 +87,8 @@ def group(headers: Iterable[Header]) -> list[Run]:
     for header in headers:
         if header.place is not None:
             x, y = header.place.spacing
-            by_series[header.series, header.shape, round(x, 3), round(y, 3)].append((header, header.place))
+            kind = (header.series, header.frame is None, header.shape, round(x, 3), round(y, 3))
+            by_series[kind].append((header, header.place))
     runs = [run for members in by_series.values() for run in _planes(members)]
     return sorted(runs, key=lambda run: (*np.round(run.place.position, 2), run.acquired, run.first.series))
 
@@ -112,7 +113,7 @@ def _tries(headers: list[Header]) -> list[tuple[Header, ...]]:
     """The breath-holds of one plane within a series: where every trigger time is there twice, it was acquired twice."""
     by_delay: dict[float | None, list[Header]] = defaultdict(list)
     for header in headers:
-        by_delay[header.keys.get("TriggerTime")].append(header)
+        by_delay[header.delay].append(header)
     counts = {len(same) for same in by_delay.values()}
     if None in by_delay or len(by_delay) < 2 or len(counts) > 1 or counts == {1}:
         return [tuple(headers)]

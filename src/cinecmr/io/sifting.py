@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cinecmr.io.planes import Run
 
 MIN_FRAMES = 8  # fewer frames cannot show when the heart is smallest
+MOSAIC = "mosaic: several slices tiled into one picture"
 MAX_PIXELS = 2048  # along a side; a damaged header can claim any size
 
 _DERIVED = {"DERIVED", "SECONDARY", "MPR", "INLINEVF", "PROJECTION IMAGE", "REFORMATTED", "SCREEN SAVE"}
@@ -42,8 +43,8 @@ def reason_against_file(header: Header) -> str | None:
     """Why a single picture cannot be a frame of a cine whatever stands beside it; None where it can."""
     if header.modality != "MR":
         return f"modality {header.modality or 'not stated'}, not MR"
-    if header.frames_in_file > 1:
-        return "enhanced multi-frame object, which this version does not read"
+    if header.tiled or "MOSAIC" in header.image_type:
+        return MOSAIC
     if header.colour or header.burned_in or header.sop_class.startswith("1.2.840.10008.5.1.4.1.1.7"):
         return "screenshot or secondary capture"
     if max(header.shape) > MAX_PIXELS or min(header.shape) < 2:
@@ -53,6 +54,8 @@ def reason_against_file(header: Header) -> str | None:
         return f"derived image ({', '.join(sorted(derived)).lower()})"
     if _FLOW.intersection(header.image_type) or header.velocity or re.search(r"_v\d", header.sequence_name):
         return "phase contrast"
+    if header.frames_in_file > 1 and header.frame is None and header.place is not None:
+        return "several frames in one picture of a class that has one"
     if header.place is None:
         return f"no {header.lacks} in the header"
     return None
@@ -105,7 +108,8 @@ def _one_frame_a_beat(run: Run) -> bool:
 
 def _spans_a_beat(run: Run) -> bool:
     """Whether the trigger times of the frames walk through a beat, as only a cine's do."""
-    delays = _sorted_key(run, "TriggerTime")
+    stated = [header.delay for header in run.headers if header.delay is not None]
+    delays = np.sort(stated) if len(stated) == run.frames else None
     if delays is None or len(np.unique(delays)) < 0.9 * run.frames:
         return False
     return bool(0.4 < np.ptp(delays) / (run.rr_ms or 900.0) < 1.6)

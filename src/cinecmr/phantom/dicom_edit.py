@@ -36,7 +36,7 @@ def copies(files: list[Frame], word: str, series: int, *, keep_view: bool = True
         ds.SOPInstanceUID = uid(f.ds.SOPInstanceUID, word)
         ds.SeriesInstanceUID = uid(f.ds.SeriesInstanceUID, word)
         ds.SeriesNumber = series + int(f.ds.SeriesNumber)
-        made.append(Frame(ds, f.view if keep_view else None, f.z, f.t, f"{word}/{f.name}"))
+        made.append(Frame(ds, f.view if keep_view else None, f.z, f.t, f"{word}/{f.name}", form=f.form))
     return made
 
 

@@ -22,6 +22,8 @@ from cinecmr.phantom.dicom_files import (
     put_place,
     uid,
 )
+from cinecmr.phantom.dicom_objects import OBJECTS
+from cinecmr.phantom.dicom_pictures import PICTURES
 from cinecmr.phantom.dicom_strangers import STRANGERS
 
 if TYPE_CHECKING:
@@ -201,15 +203,6 @@ def overlay_in_pixels(files: list[Frame], rng: np.random.Generator) -> list[Fram
     return files
 
 
-def run_length(files: list[Frame], rng: np.random.Generator) -> list[Frame]:  # noqa: ARG001
-    """Pixels compressed without loss (RLE)."""
-    from pydicom.uid import RLELossless
-
-    for f in files:
-        f.ds.compress(RLELossless, generate_instance_uid=False)
-    return files
-
-
 def empty_slice(files: list[Frame], rng: np.random.Generator) -> list[Frame]:  # noqa: ARG001
     """One slice whose pixels are all zero."""
     for f in sax(files):
@@ -294,8 +287,8 @@ FAULTS: dict[str, Fault] = {
     "no-descriptions": _says(""), "foreign-descriptions": _says("心臓シネ 短軸"),
     "trap-descriptions": _says("local_cine_t1_nav"),
     "inverted": inverted, "signed-with-slope": signed_with_slope, "overlay-in-pixels": overlay_in_pixels,
-    "run-length": run_length, "empty-slice": empty_slice,
-    **STRANGERS, "no-series-uid": stated("SeriesInstanceUID", None),
+    "empty-slice": empty_slice,
+    **STRANGERS, **OBJECTS, **PICTURES, "no-series-uid": stated("SeriesInstanceUID", None),
     "spacing-in-groups": spacing_in_groups, "imager-spacing-only": imager_spacing_only,
     "bare-names": bare_names, "skew-small": _skew(5e-4), "skew-large": _skew(5e-3),
     "one-truncated": _cut(lambda f, n: f.view is View.SAX and f.z == n // 2 and f.t == 2),

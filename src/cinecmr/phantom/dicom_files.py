@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from cinecmr.anatomy import Contrast, View
 from cinecmr.io.files import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,6 +30,28 @@ EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 PLANTED_NAME, PLANTED_ID = "PLANTED^NAME", "PLANTED-ID"
 BIRTH, DAY, NINE_OCLOCK = "19601231", "20240105", 9 * 3600.0
+
+
+@dataclass(frozen=True)
+class Form:
+    """How frames are put together as an enhanced multi-frame object (`dicom_enhanced`).
+
+    Attributes:
+        legacy: Legacy Converted Enhanced MR, as archives make of classic files; else Enhanced MR, as scanners write.
+        time_first: frames are stored time by time, and the dimension indices state time before slice.
+        contradicts: the values of the dimension indices stand in another order than the sequence that explains them.
+        dimensions: whether dimension indices are stated at all.
+        place: where the position of a frame is stated: "frame" (its own group), "shared" (the group of all frames,
+            where they share one plane) or "nowhere".
+        groups_lost: groups of frames that are missing at the end.
+    """
+
+    legacy: bool = False
+    time_first: bool = False
+    contradicts: bool = False
+    dimensions: bool = True
+    place: str = "frame"
+    groups_lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +68,7 @@ class Vendor:
         signed: 16-bit signed pixels, else 12-bit unsigned.
         half_step: whether the first frame lies half a frame after the R wave.
         slope: rescale slope; the stored values are divided by it.
+        form: of the enhanced objects it writes, one a series; None where it writes a file a frame.
     """
 
     manufacturer: str
@@ -57,14 +80,26 @@ class Vendor:
     signed: bool = False
     half_step: bool = False
     slope: float = 1.0
+    form: Form | None = None
 
 
 def _names(sax: str, two: str, three: str, four: str) -> dict[View, str]:
     return {View.SAX: sax, View.LAX_2C: two, View.LAX_3C: three, View.LAX_4C: four}
 
 
+_SIEMENS = Vendor("Siemens Healthineers", True, _names("cine_trufi_retro", "cine 2CH", "cine 3CH", "cine 4CH"))
+_PHILIPS = Vendor(
+    "Philips Medical Systems",
+    False,
+    _names("sBTFE_BH SA", "sBTFE_BH 2ch", "sBTFE_BH 3ch", "sBTFE_BH 4ch"),
+    spacing_between=True,
+    heart_rate=True,
+    temporal_position=True,
+    slope=0.5,
+)
 VENDORS = {
-    "siemens": Vendor("Siemens Healthineers", True, _names("cine_trufi_retro", "cine 2CH", "cine 3CH", "cine 4CH")),
+    "siemens": _SIEMENS,
+    "siemens-xa": replace(_SIEMENS, form=Form()),
     "ge": Vendor(
         "GE MEDICAL SYSTEMS",
         False,
@@ -74,15 +109,9 @@ VENDORS = {
         signed=True,
         half_step=True,
     ),
-    "philips": Vendor(
-        "Philips Medical Systems",
-        False,
-        _names("sBTFE_BH SA", "sBTFE_BH 2ch", "sBTFE_BH 3ch", "sBTFE_BH 4ch"),
-        spacing_between=True,
-        heart_rate=True,
-        temporal_position=True,
-        slope=0.5,
-    ),
+    "philips": _PHILIPS,
+    "philips-enhanced": replace(_PHILIPS, form=Form()),
+    "legacy-converted": replace(_PHILIPS, form=Form(legacy=True, dimensions=False)),
 }
 
 
@@ -95,6 +124,8 @@ class Frame:
         view, z, t: what it shows.
         name: path below the folder.
         cut: bytes cut off the end of the file.
+        form: how it shall be put together with the others of its series; None leaves it a file of its own.
+        coding: a transfer syntax to state in place of that of the pixels; None states the true one.
     """
 
     ds: Any
@@ -103,12 +134,20 @@ class Frame:
     t: int
     name: str
     cut: int = 0
+    form: Form | None = None
+    coding: str | None = None
 
 
 def write_dicom(
-    study: Study, folder: Path, *, seed: int = 0, vendor: str | None = None, faults: Iterable[str] = ()
+    study: Study,
+    folder: Path,
+    *,
+    seed: int = 0,
+    vendor: str | None = None,
+    faults: Iterable[str] = (),
+    syntax: str = "explicit",
 ) -> None:
-    """Write a study as classic MR Image Storage files.
+    """Write a study as DICOM files: one a frame, or enhanced objects of many frames, as the vendor does.
 
     Args:
         study: any cine views; slices named in `missing_slices` are not written.
@@ -116,24 +155,52 @@ def write_dicom(
         seed: of identifiers and of what the faults draw.
         vendor: a name of `VENDORS`; that of the study's own scanner, where one is known, when None.
         faults: names of `dicom_faults.FAULTS`, applied in order.
+        syntax: a name of `dicom_syntax.SYNTAXES`.
 
     Raises:
-        ValueError: an unknown vendor or fault.
+        ValueError: an unknown vendor, fault or syntax, or one that cannot be had here (see `check`).
     """
+    from cinecmr.phantom.dicom_enhanced import put_together
     from cinecmr.phantom.dicom_faults import FAULTS
+    from cinecmr.phantom.dicom_syntax import put_syntax
 
-    vendor = vendor or _vendor_of(study)
-    if vendor not in VENDORS:
-        raise ValueError(f"no vendor {vendor!r}: there are {', '.join(VENDORS)}")
+    vendor, faults = vendor or _vendor_of(study), tuple(faults)
+    check(vendor, faults, syntax)
     files = frames_of(study, VENDORS[vendor], seed)
     rng = np.random.default_rng(seed)
     for fault in faults:
-        if fault not in FAULTS:
-            raise ValueError(f"no fault {fault!r}: there are {', '.join(FAULTS)}")
         files = FAULTS[fault](files, rng)
-    for file in files:
+    coded: set[int] = set()
+    for file in put_together(files):
+        if id(file.ds) not in coded:  # a copy of a file shares its data set
+            put_syntax(file.ds, syntax, file.coding)
+            coded.add(id(file.ds))
         data = encode(file.ds)
         write_bytes(folder / PurePosixPath(file.name), data[: len(data) - file.cut])
+
+
+def check(vendor: str | None, faults: Iterable[str], syntax: str) -> None:
+    """Whether a study can be written so, before anything is made.
+
+    Raises:
+        ValueError: an unknown vendor, fault or syntax; a fault of enhanced objects where the vendor writes none; a
+            syntax for which no encoder is installed.
+    """
+    from cinecmr.phantom.dicom_faults import FAULTS
+    from cinecmr.phantom.dicom_objects import OF_ENHANCED
+    from cinecmr.phantom.dicom_syntax import SYNTAXES, can_write
+
+    asked: list[tuple[str, str | None, Collection[str]]] = [("vendor", vendor, VENDORS), ("syntax", syntax, SYNTAXES)]
+    asked += [("fault", fault, FAULTS) for fault in faults]
+    for what, name, known in asked:
+        if name is not None and name not in known:
+            raise ValueError(f"no {what} {name!r}: there are {', '.join(known)}")
+    enhanced = [name for name, one in VENDORS.items() if one.form is not None]
+    needy = [fault for fault in faults if fault in OF_ENHANCED]
+    if needy and vendor not in enhanced:
+        raise ValueError(f"fault {needy[0]!r} is one of enhanced objects: choose a vendor of {', '.join(enhanced)}")
+    if reason := can_write(syntax):
+        raise ValueError(f"the pixels cannot be written so: {reason}")
 
 
 def _vendor_of(study: Study) -> str:
@@ -158,7 +225,7 @@ def frames_of(study: Study, vendor: Vendor, seed: int) -> list[Frame]:
                 ds = _dataset(study, image, view, z, t, vendor, f"{seed}/{study.subject}", series, number)
                 _put_pixels(ds, pixels[:, :, z, t].T, vendor, slope)
                 _put_clock(ds, clock, clock + 12 + 0.03 * t)
-                files.append(Frame(ds, view, z, t, f"{series:03d}/{number:05d}.dcm"))
+                files.append(Frame(ds, view, z, t, f"{series:03d}/{number:05d}.dcm", form=vendor.form))
             clock += 25.0
             if vendor.series_per_slice:
                 series, number = series + 1, 0
