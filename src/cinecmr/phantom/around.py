@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cinecmr.phantom.moment import ABOVE_MM, fall
+from cinecmr.phantom.moment import ABOVE_MM, fall, levelled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,8 +28,7 @@ TWIST_MM = 10.0  # how far outside the twist of the wall reaches
 VALVE_MM = 10.0  # how far outside the wall the right ventricle's own descent begins
 FADING_MM = (20.0, 45.0)  # how far below and above the right ventricle its narrowing reaches
 REACH = 2.5  # c, in squared epicardial radii
-_WIDEST = np.array([0.0, 0.45, 0.75, 0.95, 1.1, 1.25, 1.45])  # of the crescent with its skew, in epicardial radii
-_HEIGHTS = np.array([0.0, 0.06, 0.2, 0.36, 0.6, 0.8, 1.0])
+WIDEST = 1.08  # of the crescent with its irregularities against its plain width
 
 
 def outside(moment: Moment, radius: Array, theta: Array, height: Array, wall: Profile) -> tuple[Array, Array, Array]:
@@ -88,17 +87,12 @@ class _Right:
         self.share = arc * fall((bottom - height) / FADING_MM[0]) * fall((height - rim) / FADING_MM[1])
         self._level = np.clip((height - bottom) / (top - bottom), 0, 1)
         goes = (rv.top(active) - bottom) / (top - bottom) - 1
-        self.descent = goes * (height - bottom) * fall((height - rim) / ABOVE_MM)
+        self.descent = goes * (levelled(height, rim) - bottom) * fall((height - rim) / ABOVE_MM)
         at, rest, now = moment.means
         floor = 0.15 * moment.heart.lv.epi
         self._rest = np.hypot(np.interp(height, at, rest), floor)
         self._now = np.hypot(np.interp(height, at, now), floor)
-        wide = (
-            np.interp(self._level, _HEIGHTS, _WIDEST)
-            * rv.reach
-            * (1 + (rv.apical_reach - 1) * (1 - self._level) ** 1.5)
-        )
-        width = wide * self._reference(height) + rv.wall
+        width = WIDEST * rv.extent(self._level) * self._reference(height) + rv.wall
         self.reach2 = self.share * (2 * self._rest * width + width**2)
 
     def _reference(self, height: Array) -> Array:

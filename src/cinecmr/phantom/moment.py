@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BELOW_MM = 25.0  # how far below the apex the motion along the axis reaches
 ABOVE_MM = 85.0  # how far above the base: the roof of the atria stands still
 NARROWING_MM = 35.0  # how far above the base the squeeze of the ventricle reaches
+LEVEL_MM = 10.0  # how far above the mitral plane the motion along the axis stops growing
 ATRIUM_MM = (32.0, 22.0, 45.0)  # height of the atria's middle above the base, half height, half width
 SWELLING = 0.45  # of the cross-section in the atria's middle at end-systole, as a share
 _SLOPE_STEP = 1e-3  # rad and mm, of central differences of the drawn surfaces
@@ -36,6 +37,11 @@ def fall(way: Array) -> Array:
     """
     way = np.clip(way, 0, 1)
     return np.asarray(1 - way**2 * (3 - 2 * way))
+
+
+def levelled(height: Array, top: float) -> Array:
+    """Heights as they are up to a top, and never `LEVEL_MM` above it: what moves with the top moves no further."""
+    return np.minimum(height, top) + LEVEL_MM * np.tanh(np.maximum(height - top, 0) / LEVEL_MM)
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,7 @@ class Moment:
 
     def lowered(self, height: Array) -> Array:
         """Height now on the axis: lambda Z up to the mitral plane; above it the atria are stretched."""
-        return height + (self.shorter - 1) * height * self.along(height)
+        return height + (self.shorter - 1) * levelled(height, self.top) * self.along(height)
 
     def along(self, height: Array) -> Array:
         """Share of the motion along the axis at material heights: 1 in the ventricle."""

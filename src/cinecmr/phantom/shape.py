@@ -279,8 +279,7 @@ class RightVentricle:
         """
         top = self.base - self.descent * activation
         share = np.clip((z - self.apex) / (top - self.apex), 0, 1)
-        reach = np.interp(share, _RV_HEIGHTS, _RV_REACH) * self.reach
-        reach = reach * (1 + (self.apical_reach - 1) * (1 - share) ** 1.5)
+        reach = self.extent(share)
         half = np.interp(share, _RV_HEIGHTS, _RV_HALF_ANGLE) * self.angle
         narrower = self.narrowing(theta, share, activation)
         off = (theta - self.centre) / half
@@ -290,6 +289,11 @@ class RightVentricle:
             width = width * (1 + region.amount * region.weight(theta, share))
         there = z > self.apex
         return np.asarray(septum + np.where(there, np.clip(width, 0, None), 0), theta.dtype)
+
+    def extent(self, share: NDArray[Real]) -> NDArray[np.float64]:
+        """Width at end-diastole at shares of the height, in epicardial radii of the left ventricle."""
+        reach = np.interp(share, _RV_HEIGHTS, _RV_REACH) * self.reach
+        return np.asarray(reach * (1 + (self.apical_reach - 1) * (1 - share) ** 1.5))
 
     def narrowing(self, theta: NDArray[Real], share: NDArray[Real], activation: float) -> NDArray[Real]:
         """Width now as a share of that at end-diastole, at angles and at shares of the height that broadcast."""
