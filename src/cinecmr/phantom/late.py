@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # series show. Normal muscle is about 150 ms longer than blood (Han et al., J Magn Reson Imaging 2009).
 _T1_LATE: dict[Tissue, float] = {
     Tissue.LUNG: 900,
-    Tissue.LUNG_VESSEL: 310,
+    Tissue.LUNG_VESSEL: 320,
     Tissue.FAT: 260,
     Tissue.MUSCLE: 520,
     Tissue.LIVER: 340,
@@ -37,17 +37,18 @@ _T1_LATE: dict[Tissue, float] = {
     Tissue.PERICARDIUM: 600,
     Tissue.MARROW: 330,
     Tissue.SPLEEN: 340,
-    **dict.fromkeys(BLOOD, 310.0),
+    **dict.fromkeys(BLOOD, 320.0),
 }
-_T1_LATE_KINDS: dict[Structure, float] = {Structure.SCAR: 270, Structure.NO_REFLOW: 850, Structure.OEDEMA: 410}
+_T1_LATE_KINDS: dict[Structure, float] = {Structure.SCAR: 255, Structure.NO_REFLOW: 850, Structure.OEDEMA: 410}
 # Amyloid binds the agent: muscle keeps more of it and blood less, so that blood is nearly as dark as nulled muscle.
 _T1_LATE_AMYLOID = _T1_LATE | dict.fromkeys(BLOOD, 420.0) | {Tissue.MYOCARDIUM: 440.0}
-_T1_LATE_AMYLOID_KINDS = _T1_LATE_KINDS | {Structure.SCAR: 315.0}
+_T1_LATE_AMYLOID_KINDS = _T1_LATE_KINDS | {Structure.SCAR: 310.0}
 _BEATS = 2  # between two inversions
 PSIR_ZERO = 1.5  # level of zero magnetisation in a phase-sensitive image, in units of the blood's signal
 _ECHO_MS = 64.0  # effective echo time of the T2-weighted turbo spin echo
 _T2_STRETCH = {Structure.SCAR: 1.40, Structure.NO_REFLOW: 0.95, Structure.OEDEMA: 1.45}  # acute, against normal muscle
 _T1_STRETCH = {Structure.SCAR: 1.20, Structure.NO_REFLOW: 1.15, Structure.OEDEMA: 1.20}
+_STRAND = 0.4  # share of muscle where strands cross the right ventricle's cavity
 _SLACK_MM = 2.0  # trabeculae and coats so near to changed wall look like it
 
 
@@ -141,7 +142,14 @@ def lge(
     """
     signals = late_signals(scene.heart, scanner, late_ms)
     seen = replace(look, signals=signals.tissues, opposed=False, flow=0.5 * look.flow)
-    signal = slice_signal(scene, points, normal, scanner.slice_mm, seen, alter=_marker(scene, signals))
+    signal = slice_signal(
+        scene,
+        points,
+        normal,
+        scanner.slice_mm,
+        seen,
+        alter=_marker(scene, signals, float(signals.tissues[Tissue.BLOOD_RIGHT])),
+    )
     machine = replace(scanner, snr=0.6 * scanner.snr, banding=0.0)
     blood = _usual_blood(scanner, _repeat_ms(scene.heart))
     picture = expose(signal, points, machine, seen, rng, bright=blood, signed=psir)
@@ -193,7 +201,7 @@ def t2(
     """
     signals = t2_signals(scene.heart, scanner)
     seen = replace(look, signals=signals.tissues, opposed=False)
-    mark, low = _marker(scene, signals), 0.25 * scene.heart.lv.length
+    mark, low = _marker(scene, signals, 0.0), 0.25 * scene.heart.lv.length
 
     def alter(codes: NDArray[np.uint8], values: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
         flowing = (codes >= Tissue.BLOOD_LEFT) & (codes <= Tissue.BLOOD_VESSEL)
@@ -241,14 +249,15 @@ def _usual_blood(scanner: Scanner, repeat_ms: float) -> float:
     return 0.95 * recovered(longer * _T1_LATE[Tissue.BLOOD_LEFT], wait, repeat_ms)
 
 
-def _marker(scene: Scene, signals: Signals) -> Alter:
-    """What gives changed wall its own signal: wherever muscle was painted, trabeculae on it included."""
+def _marker(scene: Scene, signals: Signals, blood: float) -> Alter:
+    """What gives changed wall its own signal wherever muscle was painted, and fine strands part of the `blood`'s."""
     scar, heart = scene.heart.scar, scene.heart
 
     def mark(codes: NDArray[np.uint8], values: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
+        muscle = codes == Tissue.MYOCARDIUM
+        values = np.where(muscle & _strands(scene, at), _STRAND * values + (1 - _STRAND) * blood, values)
         if scar is None:
             return values
-        muscle = codes == Tissue.MYOCARDIUM
         kinds = scar.codes(at[muscle], heart, scene.time, scene.surfaces, slack_mm=_SLACK_MM)
         marked, own = values.copy(), values[muscle]
         for kind, level in signals.kinds.items():
@@ -257,3 +266,10 @@ def _marker(scene: Scene, signals: Signals) -> Alter:
         return marked
 
     return mark
+
+
+def _strands(scene: Scene, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Points amid the right ventricle's cavity: muscle there is in strands finer than the grid they are drawn on."""
+    surfaces = scene.surfaces
+    radius, at = scene.heart.polar(points, surfaces)
+    return np.asarray((radius > surfaces.epi.ravel()[at] + 3) & (radius < surfaces.rv.ravel()[at] - 3), np.bool_)

@@ -279,13 +279,12 @@ def _ragged(rng: np.random.Generator, size: float) -> Ripple:
 def infarct_depth(amount: float) -> float:
     """Largest transmurality of an infarct whose centre contracts by f = `amount`: the less it moves, the deeper.
 
-    Half the wall where some contraction is left, all of it where the centre bulges outwards. (Transmural extent and
-    loss of wall motion go together: Mahrholdt et al., review of delayed enhancement patterns, 2005.)
+    Somewhat more than half the wall where a little contraction is left, all of it where there is none.
 
-    >>> [round(infarct_depth(f), 2) for f in (0.7, 0.92, 0.975, 1.03, 1.06)]
-    [0.1, 0.5, 0.75, 1.0, 1.0]
+    >>> [round(infarct_depth(f), 2) for f in (0.7, 0.92, 0.96, 1.0, 1.06)]
+    [0.1, 0.6, 0.8, 1.0, 1.0]
     """
-    return float(np.interp(amount, (0.75, 0.92, 1.03), (0.1, 0.5, 1.0)))
+    return float(np.interp(amount, (0.75, 0.92, 1.0), (0.1, 0.6, 1.0)))
 
 
 def _infarct(heart: Heart, rng: np.random.Generator, linked: bool) -> tuple[Patch, ...]:
@@ -303,13 +302,13 @@ def _infarct(heart: Heart, rng: np.random.Generator, linked: bool) -> tuple[Patc
             return ()
         region = heart.lv.still[0]
     deep, rag = infarct_depth(region.amount), _ragged(rng, 0.10)
-    patches = [Patch(region, (0.0, deep), rag=rag)]
+    patches = [Patch(region, (0.0, deep), edge=(0.15, 0.5), rag=rag)]
     acute, plugged = rng.random() < 0.45, rng.random() < 0.6
     if acute:
-        patches.insert(0, Patch(region, edge=(0.10, 0.16), code=Structure.OEDEMA, rag=rag))
+        patches.insert(0, Patch(region, edge=(0.06, 0.10), code=Structure.OEDEMA, rag=rag))
         if plugged and deep > 0.6:
             core = (0.12 * deep, 0.62 * deep)
-            patches.append(Patch(region, core, 0.3 * deep, (0.6, 0.8), Structure.NO_REFLOW, _ragged(rng, 0.06)))
+            patches.append(Patch(region, core, 0.3 * deep, (0.5, 0.75), Structure.NO_REFLOW, _ragged(rng, 0.06)))
     return tuple(patches)
 
 
