@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from cinecmr.anatomy import Structure
+from cinecmr.tasks.blood import where_blood_is_seen
 from cinecmr.tasks.cleaning import clean
 from cinecmr.tasks.segmentation import standardised
 
@@ -141,8 +142,10 @@ class Reader:
                 if progress:
                     progress((t + 1) / image.frames)
             found = self._decide(shares, window, image)
+        found = clean(found, image.spacing)
         labels = np.full(image.data.shape, Structure.UNSEEN, np.uint8)
-        labels[:, :, seen] = clean(found, image.spacing)
+        for t in range(image.frames):
+            labels[:, :, seen, t] = where_blood_is_seen(found[..., t], image.data[:, :, seen, t])
         return labels
 
     def _frame(self, image: Image, seen: list[int], t: int) -> Tensor:
