@@ -3,7 +3,15 @@
 Every data set's own codes are turned into these at its border (an adapter, a reader) and nowhere else.
 """
 
+from __future__ import annotations
+
 from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class View(Enum):
@@ -82,3 +90,49 @@ class Sex(Enum):
 
     FEMALE = "F"
     MALE = "M"
+
+
+AHA_SEGMENTS = {
+    1: "basal anterior",
+    2: "basal anteroseptal",
+    3: "basal inferoseptal",
+    4: "basal inferior",
+    5: "basal inferolateral",
+    6: "basal anterolateral",
+    7: "mid anterior",
+    8: "mid anteroseptal",
+    9: "mid inferoseptal",
+    10: "mid inferior",
+    11: "mid inferolateral",
+    12: "mid anterolateral",
+    13: "apical anterior",
+    14: "apical septal",
+    15: "apical inferior",
+    16: "apical lateral",
+    17: "apex",
+}
+# Sixths start at the middle of the septum and turn to the anterior wall; quarters start an eighth before it.
+_SIXTHS = np.array([2, 1, 6, 5, 4, 3], np.uint8)
+_QUARTERS = np.array([14, 13, 16, 15], np.uint8)
+
+
+def aha_segments(share: NDArray[np.float64], angle: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """AHA segment of points of the left ventricular wall.
+
+    Args:
+        share: height as a share of the cavity's length, 0 at its apical end, 1 at the base; below 0 is the apex.
+        angle: about the long axis from the middle of the septum towards the anterior wall, rad. Same shape.
+
+    Returns:
+        1 to 17 (`AHA_SEGMENTS`), thirds of the cavity's length being basal, mid and apical.
+
+    Source: Cerqueira et al., Circulation 2002;105:539.
+
+    >>> aha_segments(np.array([0.9, 0.5, 0.1, -0.1]), np.array([1.57, 3.0, 0.0, 0.0]))
+    array([ 1, 12, 14, 17], dtype=uint8)
+    """
+    share, turn = np.broadcast_arrays(share, np.mod(angle, 2 * np.pi))
+    basal = _SIXTHS[(turn / (np.pi / 3)).astype(np.intp) % 6]
+    apical = _QUARTERS[((turn + np.pi / 4) / (np.pi / 2)).astype(np.intp) % 4]
+    ring = np.where(share >= 2 / 3, basal, np.where(share >= 1 / 3, basal + np.uint8(6), apical))
+    return np.asarray(np.where(share < 0, 17, ring), np.uint8)

@@ -197,6 +197,39 @@ class Motion(Protocol):
 
 
 @dataclass(frozen=True)
+class WallPoints:
+    """Points of the left ventricular wall at end-diastole, and the directions in which their strain is told.
+
+    Directions are those of the short-axis plane: outwards across the wall, around along its layers (counter-clockwise
+    for one who looks from the base), and the long axis from apex to base.
+
+    Attributes:
+        points: (n, 3) patient RAS, mm.
+        radial, circumferential, longitudinal: (n, 3) unit vectors in patient RAS.
+        segments: (n,) AHA segments, 1 to 17.
+        depth: (n,) share of the way through the wall, 0 at the endocardium, 1 at the epicardium.
+        weights: (n,) volume each point stands for, mm3.
+    """
+
+    points: NDArray[np.float64]
+    radial: NDArray[np.float64]
+    circumferential: NDArray[np.float64]
+    longitudinal: NDArray[np.float64]
+    segments: NDArray[np.uint8]
+    depth: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def long_axis(self) -> NDArray[np.float64]:
+        """(3,) unit vector from apex to base."""
+        mean = self.longitudinal.mean(axis=0)
+        return np.asarray(mean / np.linalg.norm(mean), np.float64)
+
+
+@dataclass(frozen=True)
 class Findings:
     """What is known of a study, whoever found it. `found | more` adds and refuses to overwrite.
 
