@@ -15,6 +15,7 @@ import typer
 
 from cinecmr.anatomy import Disease, Sex
 from cinecmr.errors import RefusedInput
+from cinecmr.phantom import dicom_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,8 @@ Sax = Annotated[str | None, typer.Option(help="the series to use as short axis, 
 RRms = Annotated[float | None, typer.Option(min=200, max=3000, help="R-R interval, ms, where the files lack it")]
 KeepId = Annotated[bool, typer.Option("--keep-id", help="keep the subject's identifier instead of a hash")]
 Kind = Annotated[Disease | None, typer.Option(case_sensitive=False, help="every subject has it; else a mixture")]
+Vendor = Annotated[str | None, typer.Option(help=dicom_words.VENDOR)]
+Fault = Annotated[list[str] | None, typer.Option(help=dicom_words.FAULT, callback=dicom_words.listed, is_eager=True)]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -168,6 +171,9 @@ def phantom(
     frames: Annotated[int, typer.Option(min=2, max=100)] = 25,
     matrix: Annotated[int | None, typer.Option(min=32, max=512, help="pixels a side; else the scanner's")] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
+    vendor: Vendor = None,
+    fault: Fault = None,
+    syntax: Annotated[str, typer.Option(help="explicit, implicit, deflated, rle, jpeg2000 or jpeg-ls")] = "explicit",
 ) -> None:
     """Write synthetic hearts with known volumes.
 
@@ -175,7 +181,8 @@ def phantom(
     """
     from cinecmr.phantom import cohort
 
-    plan = cohort.Cohort(subjects, seed, cohort.Format(format.value), disease, frames, matrix)
+    habits = (vendor, tuple(fault or ()), syntax)
+    plan = cohort.Cohort(subjects, seed, cohort.Format(format.value), disease, frames, matrix, *habits)
     table = cohort.write(out, plan, workers=workers, progress=_progress("making hearts"))
     print(f"{subjects} subjects in {out}, true volumes in {table}")
 

@@ -1,7 +1,8 @@
 """Many synthetic subjects on disk, as DICOM or NIfTI, with their true volumes in one table.
 
 A subject depends on its own seed only, so it is the same in a cohort of one and of a thousand, and with any number
-of processes. Every finished subject holds `truth.json`, written last: a stopped run goes on behind it.
+of processes. Every finished subject holds `truth.json`, written last: a stopped run goes on behind it. Until then it
+holds `unfinished`, which says that what lies there is ours and may be made again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from concurrent.futures import ProcessPoolExecutor
+import shutil
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from enum import Enum
 from multiprocessing import get_context
@@ -17,14 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from cinecmr import __version__
 from cinecmr.anatomy import Contrast, Disease, View
+from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from cinecmr.phantom.scanner import Scanner
     from cinecmr.study import Findings, Study
 
+UNFINISHED = "unfinished"
 MEASURED = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF")
 
 
@@ -46,6 +51,9 @@ class Cohort:
         disease: of every subject; None draws one for each.
         frames: of the cine.
         matrix: pixels a side of the short axis; None takes the scanner's. Small ones make small tests.
+        vendor: whose scanner, and whose habits of writing DICOM: a name of `dicom_files.VENDORS`; None draws.
+        faults: of the DICOM files, names of `dicom_faults.FAULTS`.
+        syntax: of the DICOM files, a name of `dicom_syntax.SYNTAXES`.
     """
 
     subjects: int
@@ -54,6 +62,35 @@ class Cohort:
     disease: Disease | None = None
     frames: int = 25
     matrix: int | None = None
+    vendor: str | None = None
+    faults: tuple[str, ...] = ()
+    syntax: str = "explicit"
+
+    def check(self) -> None:
+        """Whether it can be written, before anything is made.
+
+        Raises:
+            RefusedInput: an unknown vendor, fault or syntax, or one that cannot be had here (`no-such-habit`).
+        """
+        if self.format is not Format.DICOM:
+            if self.vendor or self.faults or self.syntax != "explicit":
+                raise RefusedInput("no-such-habit", "vendor, faults and syntax are those of DICOM files: drop them, or "
+                                   "choose --format dicom")  # fmt: skip
+            return
+        from cinecmr.phantom.dicom_files import check
+
+        try:
+            check(self.vendor, self.faults, self.syntax)
+        except ValueError as error:
+            raise RefusedInput("no-such-habit", str(error)) from None
+
+    def scanner(self, number: int) -> Scanner | None:
+        """One of the vendor's, the same for a subject whatever cohort it is in; None where none is asked for."""
+        from cinecmr.phantom.scanner import PRESETS
+
+        maker = (self.vendor or "").split("-")[0]
+        own = [one for one in PRESETS.values() if maker and one.vendor.lower().startswith(maker)]
+        return own[(self.seed + number) % len(own)] if own else None
 
     def recipe(self, number: int) -> dict[str, Any]:
         """Everything subject `number` depends on; it stands in its truth.json."""
@@ -64,6 +101,9 @@ class Cohort:
             "disease": disease,
             "frames": self.frames,
             "matrix": self.matrix,
+            "vendor": self.vendor,
+            "faults": list(self.faults),
+            "syntax": self.syntax,
             "version": __version__,
         }
 
@@ -81,15 +121,18 @@ def write(out: Path, cohort: Cohort, *, workers: int = 1, progress: Callable[[fl
         The table, truth.csv: one row a subject.
 
     Raises:
+        RefusedInput: the cohort cannot be (see `Cohort.check`), or a subject's folder holds files that no run of this
+            has written (`would-overwrite`).
         OSError: the folder cannot be written to.
     """
+    cohort.check()
     jobs = [(out / subject_name(cohort.seed + number), cohort, number) for number in range(cohort.subjects)]
-    rows = []
-    for done, row in enumerate(_results(jobs, workers), 1):
-        rows.append(row)
+    rows: dict[int, dict[str, Any]] = {}
+    for number, row in _results(jobs, workers):
+        rows[number] = row
         if progress is not None:
-            progress(done / len(jobs))
-    write_text(out / "truth.csv", _table(rows))
+            progress(len(rows) / len(jobs))
+    write_text(out / "truth.csv", _table([rows[number] for number in sorted(rows)]))
     return out / "truth.csv"
 
 
@@ -111,12 +154,19 @@ def read_truth(folder: Path) -> dict[str, Any] | None:
     return truth
 
 
-def _results(jobs: list[tuple[Path, Cohort, int]], workers: int) -> Iterable[dict[str, Any]]:
+def _results(jobs: list[tuple[Path, Cohort, int]], workers: int) -> Iterable[tuple[int, dict[str, Any]]]:
+    """Number and truth of each subject, as they get finished."""
     if workers <= 1:
-        yield from map(_subject, jobs)
+        yield from ((job[2], _subject(job)) for job in jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_subject, jobs)
+        made = {pool.submit(_subject, job): job[2] for job in jobs}
+        try:
+            for future in as_completed(made):
+                yield made[future], future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else a stop or a fault would wait for all that is queued
+            raise
 
 
 def _subject(job: tuple[Path, Cohort, int]) -> dict[str, Any]:
@@ -125,26 +175,48 @@ def _subject(job: tuple[Path, Cohort, int]) -> dict[str, Any]:
     recipe = cohort.recipe(number)
     there = read_truth(folder)
     if there is not None and there["recipe"] == recipe:
+        (folder / UNFINISHED).unlink(missing_ok=True)  # a kill may have come between the last two steps
         return there
     from cinecmr.phantom.study import synthetic_study
 
-    (folder / "truth.json").unlink(missing_ok=True)  # from here on the subject is unfinished
+    _begin(folder)
     study, truth = synthetic_study(
         recipe["seed"],
         cohort.disease,
         frames=cohort.frames,
         long_axis=cohort.format is Format.DICOM,  # NIfTI holds the short axis only
+        scanner=cohort.scanner(number),
         matrix=(cohort.matrix, cohort.matrix) if cohort.matrix else None,
     )
     if cohort.format is Format.DICOM:
         from cinecmr.phantom.dicom_files import write_dicom
 
-        write_dicom(study, folder / "dicom", seed=recipe["seed"])
+        write_dicom(
+            study,
+            folder / "dicom",
+            seed=recipe["seed"],
+            vendor=cohort.vendor,
+            faults=cohort.faults,
+            syntax=cohort.syntax,
+        )
     else:
         _write_nifti(folder, study, truth)
     known = _truth(folder.name, study, truth, recipe)
     write_text(folder / "truth.json", json.dumps(known, indent=2) + "\n")
+    (folder / UNFINISHED).unlink()
     return known
+
+
+def _begin(folder: Path) -> None:
+    """From here on the subject is unfinished; files of another recipe would mix with those of this one, so they go."""
+    ours = (folder / "truth.json").is_file() or (folder / UNFINISHED).is_file()
+    if (folder / "dicom").exists() and not ours:
+        raise RefusedInput(
+            "would-overwrite", f"{folder / 'dicom'} was not written by this command: choose another folder for --out"
+        )
+    write_text(folder / UNFINISHED, "being made; start the command again to go on\n")
+    (folder / "truth.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / "dicom", ignore_errors=True)
 
 
 def _truth(name: str, study: Study, truth: Findings, recipe: dict[str, Any]) -> dict[str, Any]:

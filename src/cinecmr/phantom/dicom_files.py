@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -194,7 +195,8 @@ def check(vendor: str | None, faults: Iterable[str], syntax: str) -> None:
     asked += [("fault", fault, FAULTS) for fault in faults]
     for what, name, known in asked:
         if name is not None and name not in known:
-            raise ValueError(f"no {what} {name!r}: there are {', '.join(known)}")
+            near = get_close_matches(name, known, 3) or known
+            raise ValueError(f"no {what} {name!r}: there are {', '.join(near)}{' ...' * (len(near) < len(known))}")
     enhanced = [name for name, one in VENDORS.items() if one.form is not None]
     needy = [fault for fault in faults if fault in OF_ENHANCED]
     if needy and vendor not in enhanced:
