@@ -127,17 +127,22 @@ def locate(folder: Path, title: str, wanted: str, fits: Callable[[Path], bool]) 
     """
     if not folder.is_dir():
         raise RefusedInput("no-such-path", f"there is no folder {folder}; check the path")
-    entries = sorted(folder.iterdir())
-    for place in (folder, *(entry for entry in entries if entry.is_dir())):
+    for place in (folder, *(entry for entry in sorted(folder.iterdir()) if entry.is_dir())):
         if fits(place):
             return place
-    shown = [entry.name + "/" * entry.is_dir() for entry in entries[:SHOWN]]
-    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
     raise RefusedInput(
         "other-layout",
-        f"{folder} is not laid out as {title}: looked for {wanted}, saw {', '.join(shown) or 'nothing'}{more}; "
-        "give the folder that was unpacked, or ask `cinecmr datasets check` without a name what it is",
+        f"{folder} is not laid out as {title}: looked for {wanted}, saw {seen(folder)}; give the folder that was "
+        "unpacked, or ask `cinecmr datasets check` without a name what it is",
     )
+
+
+def seen(folder: Path) -> str:
+    """The first entries of a folder, for a refusal."""
+    entries = sorted(folder.iterdir())
+    shown = [entry.name + "/" * entry.is_dir() for entry in entries[:SHOWN]]
+    more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
+    return (", ".join(shown) or "nothing") + more
 
 
 def present(path: Path) -> Path:
@@ -206,7 +211,8 @@ def labels_at(frames: Mapping[int, NDArray[np.uint8]], shape: tuple[int, ...], p
     labels = np.full(shape, Structure.UNSEEN, np.uint8)
     for frame, codes in frames.items():
         if not 0 <= frame < shape[3]:
-            raise RefusedInput("no-such-frame", f"{path} has {shape[3]} frames, and its table names frame {frame}")
+            message = f"{path} has {shape[3]} frames, and its table names number {frame + 1}, counted from 1"
+            raise RefusedInput("no-such-frame", message)
         if codes.shape != shape[:3]:
             raise RefusedInput("different-grids", f"labels of {path} are {codes.shape}, the image is {shape[:3]}")
         labels[..., frame] = codes

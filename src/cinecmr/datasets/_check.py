@@ -37,7 +37,8 @@ def _check_case(case: Case, root: Path) -> list[Problem]:
     try:
         study, truth = case.load()
     except RefusedInput as refusal:
-        return [Problem(_file_of(case, refusal.message, root), refusal.message)]
+        told = refusal.message.replace(f"{root}/", "")
+        return [Problem(_file_of(case, refusal.message, root), told)]
     return [Problem(_folder_of(case, root), message) for message in oddities(study, truth)]
 
 

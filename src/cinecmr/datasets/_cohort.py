@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cinecmr.anatomy import Contrast, View
 from cinecmr.datasets._case import Case
@@ -67,18 +67,16 @@ def part_of(layout: Layout, share: float) -> str:
 def _make(
     layout: Layout, seed: int, disease: Disease | None, frames: int, matrix: int | None, visit: int
 ) -> tuple[Study, Findings]:
-    """A study with the images of the layout. A second visit is the same heart in another scanner, planned anew."""
-    from cinecmr.phantom.scanner import PRESETS
+    """A study with the images of the layout. A second visit is the same heart, planned and imaged anew."""
     from cinecmr.phantom.study import synthetic_study
 
     held = {contrast for _, contrast in layout.IMAGES} | {Contrast.CINE}
-    more: dict[str, Any] = {"contrasts": tuple(c for c in Contrast if c in held)} if len(held) > 1 else {}
     return synthetic_study(
         seed,
         disease,
         frames=frames,
         long_axis=any(view is not View.SAX for view, _ in layout.IMAGES),
-        scanner=list(PRESETS.values())[seed % len(PRESETS)] if visit else None,
+        rescan=visit,
         matrix=(matrix, matrix) if matrix else None,
-        **more,
+        contrasts=tuple(contrast for contrast in Contrast if contrast in held),
     )

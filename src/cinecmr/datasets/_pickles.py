@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickletools
 import re
 import struct
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,10 +97,12 @@ def parse(data: bytes, where: str = "the pickle") -> Any:
     """As `read_pickle`, from bytes."""
     reader = _Reader(where)
     try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "STOP":
-                return _finished(reader.stack.pop(), {}, where)
-            reader.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pickletools warns of odd texts in damaged files
+            for opcode, argument, _ in pickletools.genops(data):
+                if opcode.name == "STOP":
+                    return _finished(reader.stack.pop(), {}, where)
+                reader.step(opcode.name, argument)
     except _WRONG as error:
         raise RefusedInput("bad-pickle", f"{where} is damaged ({error}); copy it again") from error
     raise RefusedInput("bad-pickle", f"{where} ends too early; copy it again")
@@ -278,7 +281,7 @@ def pickled(entries: Mapping[str, NDArray[Any] | float]) -> bytes:
 def _value(value: NDArray[Any] | float) -> bytes:
     if isinstance(value, int | float):
         return b"G" + struct.pack(">d", value)
-    array = np.ascontiguousarray(value)
+    array = np.asarray(value)
     shape = b"(" + b"".join(b"J" + struct.pack("<i", n) for n in array.shape) + b"t"
     raw = array.tobytes()
     code, order = array.dtype.str[1:], array.dtype.str[0]

@@ -99,6 +99,5 @@ def metres(text: str | None) -> float | None:
     (1.84, 1.84, None)
     """
     value = number(text)
-    if value is None or not 0.3 <= value <= 260:
-        return None
-    return value if value < 3 else value / 100
+    height = value / 100 if value and value > 3 else value
+    return height if height and 0.3 <= height <= 2.6 else None

@@ -134,7 +134,7 @@ def _case(root: Path, name: str, split: str) -> Case:
 def _told(path: Path) -> dict[str, str]:
     """The lines of a text file, keys without the odd characters that follow some of them."""
     lines = re.findall(r"^([^:\n]+):(.*)$", text_of(present(path)), re.MULTILINE)
-    return {re.sub(r"[^\w)+ ]+", "", key).strip(): value.strip() for key, value in lines}
+    return {re.sub(r"[^\w()+ ]+", "", key).strip(): value.strip() for key, value in lines}
 
 
 def _load(files: tuple[Path, ...], name: str, told: Mapping[str, str]) -> tuple[Study, Findings]:

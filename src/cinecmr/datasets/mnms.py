@@ -50,7 +50,9 @@ GROUPS = {
     "HCM": Disease.HCM,
     "ARV": Disease.ABNORMAL_RV,
     "IHD": Disease.INFARCT,
-}  # HHD, AHS, LVNC and others are kept as words
+    "HHD": Disease.HYPERTENSIVE,
+    "AHS": Disease.ATHLETE,
+}  # LVNC and others are kept as words
 TABLE = "211230_M&Ms_Dataset_information_diagnosis_opendataset.csv"
 COLUMNS = ("External code", "VendorName", "Vendor", "Centre", "ED", "ES", "Age", "Pathology", "Sex", "Height", "Weight")
 _FOLDERS = {"train": "Training/Labeled", "val": "Validation", "test": "Testing", "unlabeled": "Training/Unlabeled"}

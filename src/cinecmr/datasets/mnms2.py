@@ -49,7 +49,8 @@ GROUPS = {
     "LV": Disease.DCM,  # dilated left ventricle
     "HCM": Disease.HCM,
     "RV": Disease.ABNORMAL_RV,  # dilated right ventricle
-}  # ARR, FALL, CIA and TRI are kept as words
+    "ARR": Disease.ARVC,
+}  # FALL, CIA and TRI are kept as words
 TABLE = "dataset_information.csv"
 COLUMNS = ("SUBJECT_CODE", "DISEASE", "VENDOR", "SCANNER", "FIELD")
 PADDING = 3  # empty rows at the end of the table

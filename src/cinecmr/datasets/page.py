@@ -28,8 +28,8 @@ What a layout keeps of a synthetic study is tested: written and read back, image
 
 A new data set is one file: [how to add one](../howto/add_a_dataset.md).
 
-This page is written by `python -m cinecmr.datasets.page docs/reference/datasets.md`; the trees are those of cohorts that
-it writes, one or two subjects each, with `...` for further files of the same kind.
+This page is written by `python -m cinecmr.datasets.page docs/reference/datasets.md`; the trees are those of cohorts
+that it writes, one or two people each, with `...` for further files of the same kind.
 """
 
 

@@ -7,6 +7,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from cinecmr.datasets import dataset, names
+from cinecmr.datasets._case import seen
 from cinecmr.datasets._cohort import phantom_cases
 from cinecmr.errors import RefusedInput
 
@@ -76,13 +77,19 @@ def check(folder: Path, name: str | None = None) -> tuple[str, int, list[Problem
     if name is None:
         found = recognised(folder)
         if len(found) != 1:
-            known = "; ".join(f"{one} ({dataset(one).WANTED})" for one in found or names())
-            what = "could be several data sets" if found else "is laid out as none of the data sets"
-            raise RefusedInput("other-layout", f"{folder} {what}: {known}; name one with --name")
+            raise _unclear(folder, found)
         name = found[0]
     layout = dataset(name)
     problems = layout.check(folder)
     return name, sum(1 for _ in layout.cases(folder)), problems
+
+
+def _unclear(folder: Path, found: list[str]) -> RefusedInput:
+    if not folder.is_dir():
+        return RefusedInput("no-such-path", f"there is no folder {folder}; check the path")
+    what = "could be several data sets" if found else f"is laid out as none of the data sets; it holds {seen(folder)}"
+    known = "; ".join(f"{one} ({dataset(one).WANTED})" for one in found or names())
+    return RefusedInput("other-layout", f"{folder} {what}. Looked for: {known}. Name one with --name")
 
 
 def write(

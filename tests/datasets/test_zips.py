@@ -1,0 +1,56 @@
+"""Archives never write outside their folder, and never more than a study can be."""
+
+import stat
+import zipfile
+
+import pytest
+
+from cinecmr.datasets._zips import pack, unpack
+from cinecmr.errors import RefusedInput
+
+
+def test_what_is_packed_unpacks_and_equal_files_make_equal_archives(tmp_path):
+    files = {"manifest.csv": b"a,b\n", "1.2.3.dcm": bytes(range(256)) * 9}
+    pack(tmp_path / "a.zip", files)
+    pack(tmp_path / "b.zip", files)
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == files
+
+
+@pytest.mark.parametrize("name", ["../evil.dcm", "/evil.dcm", "a/../../evil.dcm", "..\\evil.dcm", "C:/evil.dcm"])
+def test_an_entry_that_points_outside_is_refused_and_nothing_is_unpacked(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("good.dcm", b"x")
+        archive.writestr(name, b"x")
+    with pytest.raises(RefusedInput, match="points outside it; nothing was unpacked"):
+        unpack(tmp_path / "a.zip", tmp_path / "in" / "out")
+    assert [path.name for path in tmp_path.rglob("*")] == ["a.zip"]
+
+
+def test_a_link_is_refused(tmp_path):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc")
+    with pytest.raises(RefusedInput, match="points outside"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_a_small_archive_that_unpacks_to_much_is_refused_before_it_does(tmp_path):
+    pack(tmp_path / "a.zip", {"zeros.dcm": bytes(3 << 20)})
+    assert (tmp_path / "a.zip").stat().st_size < 10_000
+    with pytest.raises(RefusedInput, match="1 files of 3 MB; at most 20000 files of 2 MB"):
+        unpack(tmp_path / "a.zip", tmp_path / "out", limit_bytes=2 << 20)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_archive_or_a_damaged_one_is_refused(tmp_path):
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"not a zip")
+    with pytest.raises(RefusedInput, match="cannot be unpacked"):
+        unpack(path, tmp_path / "out")
+    pack(path, {"a.dcm": bytes(range(256))})
+    path.write_bytes(path.read_bytes().replace(bytes(range(60, 90)), bytes(30)))
+    with pytest.raises(RefusedInput, match="cannot be unpacked"):
+        unpack(path, tmp_path / "out")
