@@ -107,22 +107,37 @@ class Dome:
         rise = 2 * np.sqrt(np.clip(share * (1 - share), 0, None))
         return np.asarray(annulus[column] * (1 - share) + bulge[column] * rise + np.float32(more), np.float32)
 
-    def depth(self, points: NDArray[np.float32], more: float = 0.0) -> NDArray[np.float32]:
-        """How far points (..., 3) lie inside the border, mm, across the axis; negative outside.
+    def shells(
+        self, points: NDArray[np.float32], coats: tuple[float, ...] = (0.0,)
+    ) -> tuple[NDArray[np.intp], list[NDArray[np.bool_]]]:
+        """Which points lie in the blood of the atrium, or in a coat around it.
 
         Args:
-            points: heart coordinates, mm.
-            more: thickness of a coat around the dome that counts as inside, mm.
+            points: (n, 3) heart coordinates, mm.
+            coats: thickness of each coat that is asked for, mm; 0 is the blood itself.
+
+        Returns:
+            Indices (m,) of points near the atrium, and for each coat (m,) whether they lie within it.
         """
-        above = self.above(points)
-        share = above / np.float32(self.height + more)
-        r, column = self.polar(points, above)
-        inside = (above >= 0) & (share < 1)
-        return np.where(inside, self._border(np.clip(share, 0, 1), column, more) - r, np.float32(-1e3))
+        above, most = self.above(points), max(coats)
+        wide = float(self.annulus.max() + 2 * self.bulge.max() + np.hypot(*self.drift) + most)
+        near = (above >= 0) & (above < self.height + most)
+        near &= (np.abs(points[:, 0] - self.centre[0]) < wide) & (np.abs(points[:, 1] - self.centre[1]) < wide)
+        where = np.flatnonzero(near)
+        above = above[where]
+        r, column = self.polar(points[where], above)
+        found = []
+        for coat in coats:
+            share = above / np.float32(self.height + coat)
+            found.append((share < 1) & (r < self._border(np.minimum(share, 1), column, coat)))
+        return where, found
 
     def holds(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Whether points (..., 3) lie in the blood of the atrium."""
-        return self.depth(points) > 0
+        where, [blood] = self.shells(points.reshape(-1, 3))
+        found = np.zeros(points.shape[:-1], bool)
+        found.ravel()[where] = blood
+        return found
 
     def volume_ml(self) -> float:
         """Closed form of the volume of what `holds` says, ml."""

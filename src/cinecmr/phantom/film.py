@@ -39,7 +39,8 @@ class Beats:
         if any(tube.swell for tube in chest.tubes):
             raise ValueError("a film's backdrop stands still: no tube of its chest may swell with the beat")
         self.heart, self.chest, self.times = heart, chest, times
-        self.scenes = [Scene(heart, chest, float(time)) for time in times]
+        rest = heart.surfaces(0.0)
+        self.scenes = [Scene(heart, chest, float(time), rest) for time in times]
         self._edge = np.max([scene.edge() for scene in self.scenes], axis=0)
         bases = [scene.surfaces.base for scene in self.scenes]
         self._lowest, self._highest = min(bases), max(bases)

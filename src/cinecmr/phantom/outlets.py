@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cinecmr.phantom.beat import Beat
     from cinecmr.phantom.heart import Heart, Surfaces
 
-REACH = 105.0  # mm from the axis within which outlets are painted
+REACH = 95.0  # mm from the axis within which outlets are painted
 BELOW, TOP = 26.0, 80.0  # mm under and over the mitral plane between which they are
 _LEAFLET = 0.8  # mm: half of a leaflet's thickness
 _CLOSED, _OPEN = np.radians(10), np.radians(78)  # angle of the leaflets to their plane
@@ -96,17 +96,18 @@ class Outlets:
         """
         above, over = self.left.above(points), self.right.above(points)
         self._paint_mediastinum(codes, points, above, coarse)
-        depths = [dome.depth(points, WALL + self.atria.fat) for dome in (self.left, self.right)]
-        for depth in depths:
-            codes[depth > 0] = Tissue.FAT
+        coats = (WALL + self.atria.fat, WALL, 0.0)
+        shells = [dome.shells(points, coats) for dome in (self.left, self.right)]
+        for where, (fat, _, _) in shells:
+            codes[where[fat]] = Tissue.FAT
         self._paint_lids(codes, above, over, r, at)
         self._paint_aorta(codes, points, above)
         self._paint_trunk(codes, points, over)
-        for dome in (self.left, self.right):
-            codes[dome.depth(points, WALL) > 0] = Tissue.MUSCLE
-        self._paint_veins(codes, points)
-        for dome in (self.left, self.right):
-            codes[dome.holds(points)] = Tissue.BLOOD_ATRIUM
+        for where, (_, wall, _) in shells:
+            codes[where[wall]] = Tissue.MUSCLE
+        self._paint_veins(codes, points, above)
+        for where, (_, _, blood) in shells:
+            codes[where[blood]] = Tissue.BLOOD_ATRIUM
 
     def _paint_mediastinum(
         self,
@@ -143,13 +144,13 @@ class Outlets:
         bend = turn * above**2
         dx = points[..., 0] - self.aorta[0] - along_x * above + bend
         dy = points[..., 1] - self.aorta[1] - along_y * above - bend
-        radius = np.float32(self.atria.aorta) * (1 + 0.14 * np.exp(-(((above - 11) / 7) ** 2)))
+        radius = np.asarray(self.atria.aorta * (1 + 0.14 * np.exp(-(((above - 11) / 7) ** 2))), np.float32)
         self._paint_artery(codes, np.hypot(dx, dy), above, radius, Tissue.BLOOD_LEFT, 5.0, 0.0)
 
     def _paint_trunk(self, codes: NDArray[np.uint8], points: NDArray[np.float32], over: NDArray[np.float32]) -> None:
         dx = points[..., 0] - self.trunk[0] - _TRUNK_LEAN[0] * over
         dy = points[..., 1] - self.trunk[1] - _TRUNK_LEAN[1] * over
-        radius = np.float32(self.atria.trunk) * (1 + 0.35 * np.exp(-np.clip(over, 0, None) / 7))
+        radius = np.asarray(self.atria.trunk * (1 + 0.35 * np.exp(-np.clip(over, 0, None) / 7)), np.float32)
         self._paint_artery(codes, np.hypot(dx, dy), over, radius, Tissue.BLOOD_RIGHT, 12.0, self.delay)
 
     def _paint_artery(
@@ -170,8 +171,10 @@ class Outlets:
         if not ejecting(self.beat, self.time, delay):
             codes[lumen & (np.abs(height - valve - 3 + 0.35 * (radius - distance)) < _LEAFLET)] = Tissue.MUSCLE
 
-    def _paint_veins(self, codes: NDArray[np.uint8], points: NDArray[np.float32]) -> None:
+    def _paint_veins(self, codes: NDArray[np.uint8], points: NDArray[np.float32], above: NDArray[np.float32]) -> None:
         dome = self.left
+        high = np.flatnonzero(above > 0.3 * dome.height)
+        points, part = points[high], codes[high]
         for angle, share, radius, rise in self.atria.veins:
             height = share * dome.height
             start = np.array(
@@ -189,8 +192,9 @@ class Outlets:
             near = (along > 0) & (along < 75)
             apart = np.sqrt(np.clip((off**2).sum(axis=-1) - along**2, 0, None))
             wide = radius * (0.75 + 0.25 * np.exp(-((along - 20) / 15)))
-            codes[near & (apart < wide + 1.0) & (codes != Tissue.BLOOD_ATRIUM)] = Tissue.MUSCLE
-            codes[near & (apart < wide)] = Tissue.BLOOD_ATRIUM
+            part[near & (apart < wide + 1.0) & (part != Tissue.BLOOD_ATRIUM)] = Tissue.MUSCLE
+            part[near & (apart < wide)] = Tissue.BLOOD_ATRIUM
+        codes[high] = part
 
     def paint_leaflets(self, codes: NDArray[np.uint8], points: NDArray[np.float32]) -> None:
         """Mitral and tricuspid leaflets, hinged at the annulus: over the valve in systole, into the ventricle after."""
@@ -199,7 +203,10 @@ class Outlets:
 
     def _paint_valve(self, codes: NDArray[np.uint8], points: NDArray[np.float32], dome: Dome, opening: float) -> None:
         above = dome.above(points)
-        near = np.flatnonzero((above < 1) & (above > -BELOW))
+        blood = (codes >= Tissue.BLOOD_LEFT) & (codes <= Tissue.BLOOD_ATRIUM)
+        wide = np.float32(dome.annulus.max() + 1)
+        close = (np.abs(points[:, 0] - dome.centre[0]) < wide) & (np.abs(points[:, 1] - dome.centre[1]) < wide)
+        near = np.flatnonzero((above < 1) & (above > -BELOW) & blood & close)
         below = -above[near]
         r, column = dome.polar(points[near], above[near])
         ring = dome.annulus.astype(np.float32)[column]
@@ -210,5 +217,4 @@ class Outlets:
         inwards = ring - r
         sheet = np.abs(below - inwards * np.tan(angle)) * np.cos(angle) < _LEAFLET
         sheet &= (inwards > 0) & (inwards < length * np.cos(angle))
-        blood = (codes[near] >= Tissue.BLOOD_LEFT) & (codes[near] <= Tissue.BLOOD_ATRIUM)
-        codes[near[sheet & blood]] = Tissue.MUSCLE
+        codes[near[sheet]] = Tissue.MUSCLE

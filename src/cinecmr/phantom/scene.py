@@ -59,13 +59,21 @@ class Spots:
 
 
 class Scene:
-    """One heart in one chest, frozen at one moment. Painters overwrite each other: the heart comes last."""
+    """One heart in one chest, frozen at one moment. Painters overwrite each other: the heart comes last.
 
-    def __init__(self, heart: Heart, chest: Chest, time: float) -> None:
+    Args:
+        heart: the subject's.
+        chest: around it.
+        time: share of the cycle.
+        rest: surfaces at end-diastole, which diaphragm and chest wall lie against; made when None.
+    """
+
+    def __init__(self, heart: Heart, chest: Chest, time: float, rest: Surfaces | None = None) -> None:
         self.heart, self.chest, self.time = heart, chest, time
         self.surfaces: Surfaces = heart.surfaces(time)
         self._fat = self._fat_radius(self.surfaces.outer)
-        rest = self.surfaces if self.surfaces.activation < 1e-3 else heart.surfaces(0.0)
+        if rest is None:
+            rest = self.surfaces if self.surfaces.activation < 1e-3 else heart.surfaces(0.0)
         self._reach_diaphragm = self._reach(rest.outer, chest.diaphragm)
         self._reach_wall = self._reach(rest.outer, chest.wall)
         self.outlets = None if chest.chambers is None else Outlets(chest.chambers, heart, self.surfaces, time)
@@ -130,6 +138,10 @@ class Scene:
             self._paint_left(codes, spots)
             return
         near = np.flatnonzero(self._by_outlets(spots.r, spots.above))
+        if not len(near):
+            self._paint_right(codes, spots)
+            self._paint_left(codes, spots)
+            return
         points = np.stack([c.ravel()[near] for c in (spots.x, spots.y, spots.z)], axis=-1)
         coarse = self._texture(points[:, 0], points[:, 1], points[:, 2], _LUMP_STEP)
         part = codes.ravel()[near]
@@ -301,30 +313,38 @@ class Scene:
         codes[(below & (r < epi)) | coat] = Tissue.MYOCARDIUM
         cavity = below & (r < endo)
         codes[cavity] = Tissue.BLOOD_LEFT
+        inside = np.flatnonzero(cavity)
+        if not len(inside):
+            return
+        x, y, z, r, endo = (values.ravel()[inside] for values in (spots.x, spots.y, z, r, endo))
+        at, row = at.ravel()[inside], spots.row.ravel()[inside]
         share = z / s.base
         apical = np.clip(1.5 - 1.6 * share, 0, 1.2)
         band = self.chest.trabecula_left * (0.2 + 0.8 * self._strand(at, z)) * apical
-        codes[cavity & (endo - r < np.maximum(band, self.chest.lining[0] * endo))] = Tissue.MYOCARDIUM
+        muscle = endo - r < np.maximum(band, self.chest.lining[0] * endo)
         for papillary in self.chest.papillary:
-            self._paint_papillary(codes, papillary, cavity, spots)
+            muscle |= self._papillary(papillary, x, y, z, row)
+        codes.ravel()[inside[muscle]] = Tissue.MYOCARDIUM
 
-    def _paint_papillary(
+    def _papillary(
         self,
-        codes: NDArray[np.uint8],
         papillary: tuple[float, float, float, float],
-        cavity: NDArray[np.bool_],
-        spots: Spots,
-    ) -> None:
+        x: NDArray[np.float32],
+        y: NDArray[np.float32],
+        z: NDArray[np.float32],
+        row: NDArray[np.intp],
+    ) -> NDArray[np.bool_]:
+        """Which points of the cavity a papillary muscle fills."""
         angle, radius, low, high = papillary
         s = self.surfaces
-        share = spots.z / s.base
+        share = z / s.base
         size = radius * np.sqrt(np.clip((high - share) / (high - low), 0, 1)) * (share > low * 0.6)
         # Where the cavity closes the papillary muscles are pressed into the wall: of the little that is left they
         # never fill more than a part.
-        mean = s.endo.mean(axis=1)[spots.row]
+        mean = s.endo.mean(axis=1)[row]
         size = np.minimum(size, _PAPILLARY_SHARE * mean)
         column = int((angle + np.pi) / (2 * np.pi) * THETAS) % THETAS
-        seat = np.maximum(s.endo[:, column][spots.row] - size * (0.6 + share), 0.25 * size)
-        dx, dy = self.heart.axis_shift(spots.z)
+        seat = np.maximum(s.endo[:, column][row] - size * (0.6 + share), 0.25 * size)
+        dx, dy = self.heart.axis_shift(z)
         px, py = seat * np.cos(angle) + dx, seat * np.sin(angle) + dy
-        codes[cavity & ((spots.x - px) ** 2 + (spots.y - py) ** 2 < size**2)] = Tissue.MYOCARDIUM
+        return np.asarray((x - px) ** 2 + (y - py) ** 2 < size**2)
