@@ -410,3 +410,13 @@ def test_a_tree_shows_two_of_a_kind_and_opens_the_first(tmp_path):
         save(tmp_path / f"sub{n}" / f"sub{n}_4d.nii.gz", grey(2, 2, 1))
     (tmp_path / "table.csv").write_text("")
     assert run.tree(tmp_path) == ["table.csv", "sub1/, sub2/, ...", "    sub1_4d.nii.gz"]
+
+
+@pytest.mark.parametrize("name", ["acdc", "mnms", "mnms2", "landmark", "rescan"])
+def test_a_case_without_truth_cannot_be_written_where_the_layout_is_made_of_it(tmp_path, name):
+    study, _ = heart()
+    images = {(view, CINE): Image(grey(6, 6, 1, 9), AFFINE, np.arange(9) * 0.1, view) for view in View}
+    study = Study("heart", {**images, **study.images})
+    case = Case("a", lambda: (study, Findings()), "train", disease=Disease.NORMAL)
+    with pytest.raises(RefusedInput, match=r"and a case (has none|does not know them)"):
+        dataset(name).write(tmp_path, [case])

@@ -181,6 +181,30 @@ def image_of(study: Study, view: View, contrast: Contrast, title: str) -> Image:
     return study.images[view, contrast]
 
 
+def labels_of(truth: Findings, view: View, contrast: Contrast, title: str) -> NDArray[np.uint8]:
+    """Labels that a layout cannot do without.
+
+    Raises:
+        RefusedInput: there are none (`no-such-labels`).
+    """
+    if (view, contrast) not in truth.labels:
+        raise RefusedInput(
+            "no-such-labels", f"{title} holds labels of {view.name} {contrast.name}, and a case has none"
+        )
+    return truth.labels[view, contrast]
+
+
+def ed_es(truth: Findings, title: str) -> tuple[int, int]:
+    """End-diastolic and end-systolic frame of the left ventricle, which a layout cannot do without.
+
+    Raises:
+        RefusedInput: they are not known (`no-such-labels`).
+    """
+    if not {"LV_ED", "LV_ES"} <= truth.cycle.keys():
+        raise RefusedInput("no-such-labels", f"{title} holds the frames of ED and ES, and a case does not know them")
+    return truth.cycle["LV_ED"], truth.cycle["LV_ES"]
+
+
 def word_for(case: Case, groups: Mapping[str, Disease], title: str) -> str:
     """The data set's word for a case's disease.
 

@@ -11,14 +11,22 @@ from cinecmr.datasets._case import Case, Problem
 from cinecmr.errors import RefusedInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from cinecmr.study import Findings, Study
 
 
-def check_cases(cases: Iterable[Case], root: Path) -> list[Problem]:
-    """Look for the files of every case, read it, and look at what was read."""
+def check_cases(
+    cases: Iterable[Case], root: Path, also: Callable[[Case, Study, Path], list[Problem]] | None = None
+) -> list[Problem]:
+    """Look for the files of every case, read it, and look at what was read.
+
+    Args:
+        cases: each is read once.
+        root: problems name files as seen from here.
+        also: what the layout itself can tell of a case that was read without a problem.
+    """
     problems: list[Problem] = []
     twice: set[str] = set()
     for case in cases:
@@ -26,11 +34,11 @@ def check_cases(cases: Iterable[Case], root: Path) -> list[Problem]:
         if name in twice:
             problems.append(Problem(name, "the subject is listed twice"))
         twice.add(name)
-        problems += _check_case(case, root)
+        problems += _check_case(case, root, also)
     return problems
 
 
-def _check_case(case: Case, root: Path) -> list[Problem]:
+def _check_case(case: Case, root: Path, also: Callable[[Case, Study, Path], list[Problem]] | None) -> list[Problem]:
     missing = [file for file in case.files if not file.exists()]
     if missing:
         return [Problem(below(root, file), "is missing; unpack or copy the data set again") for file in missing]
@@ -39,7 +47,8 @@ def _check_case(case: Case, root: Path) -> list[Problem]:
     except RefusedInput as refusal:
         told = refusal.message.replace(f"{root}/", "")
         return [Problem(_file_of(case, refusal.message, root), told)]
-    return [Problem(_folder_of(case, root), message) for message in oddities(study, truth)]
+    odd = [Problem(_folder_of(case, root), message) for message in oddities(study, truth)]
+    return odd + (also(case, study, root) if also is not None else [])
 
 
 def oddities(study: Study, truth: Findings) -> list[str]:

@@ -17,12 +17,27 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cinecmr.anatomy import Contrast, Disease, View
-from cinecmr.datasets._case import Case, Problem, chosen, image_of, known, labels_at, locate, present, word_for
+from cinecmr.datasets._case import (
+    Case,
+    Problem,
+    chosen,
+    ed_es,
+    image_of,
+    known,
+    labels_at,
+    labels_of,
+    locate,
+    present,
+    word_for,
+)
 from cinecmr.datasets._check import below, check_cases
 from cinecmr.datasets._codes import RV_MYO_LV
-from cinecmr.datasets._images import read_cine, read_code_frame, write_cine, write_codes, write_frame
+from cinecmr.datasets._images import read_cine, read_code_frame, read_still, write_cine, write_codes, write_frame
 from cinecmr.datasets._tables import metres, number, text_of, whole
+from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
 from cinecmr.study import Facts, Findings, Study
 
@@ -49,6 +64,7 @@ GROUPS = {
 }
 ENTRIES = ("ED", "ES", "Group", "Height", "NbFrame", "Weight")  # of Info.cfg, in the order of the files
 _FOLDERS = {"train": "training", "test": "testing"}
+_STILL = re.compile(r"_frame(\d+)\.nii\.gz$")
 _FIRST = {"train": 1, "test": 101}
 SAX = (View.SAX, Contrast.CINE)
 
@@ -84,10 +100,28 @@ def check(root: Path) -> list[Problem]:
     root = _root(root)
     problems = []
     for case in cases(root):
+        info = case.files[0]
         lacking = [entry for entry in ENTRIES if not case.metadata.get(entry)]
-        if case.files[0].is_file() and lacking:
-            problems.append(Problem(below(root, case.files[0]), f"does not state {', '.join(lacking)}"))
-    return problems + check_cases(cases(root), root)
+        if info.is_file() and lacking:
+            problems.append(Problem(below(root, info), f"does not state {', '.join(lacking)}"))
+    return problems + check_cases(cases(root), root, _check_stills)
+
+
+def _check_stills(case: Case, study: Study, root: Path) -> list[Problem]:
+    """Whether the stills are the frames of the cine that their names say."""
+    cine, problems = study[SAX], []
+    for path in case.files:
+        if (named := _STILL.search(path.name)) is None:
+            continue
+        frame = int(named[1])
+        try:
+            same = np.array_equal(read_still(path).data[..., 0], cine.data[..., frame - 1])
+        except RefusedInput as refusal:
+            problems.append(Problem(below(root, path), refusal.message.replace(f"{root}/", "")))
+            continue
+        if not same:
+            problems.append(Problem(below(root, path), f"is not frame {frame} of the cine beside it"))
+    return problems
 
 
 def _root(folder: Path) -> Path:
@@ -132,10 +166,10 @@ def _write(folder: Path, case: Case) -> None:
     study, truth = case.load()
     image, name = image_of(study, *SAX, TITLE), folder.name
     write_cine(folder / f"{name}_4d.nii.gz", image)
-    frames = {phase: truth.cycle[f"LV_{phase}"] for phase in ("ED", "ES")}
+    frames, labels = dict(zip(("ED", "ES"), ed_es(truth, TITLE), strict=True)), labels_of(truth, *SAX, TITLE)
     for frame in frames.values():
         write_frame(folder / f"{name}_frame{frame + 1:02d}.nii.gz", image, frame)
-        write_codes(folder / f"{name}_frame{frame + 1:02d}_gt.nii.gz", truth.labels[SAX], RV_MYO_LV, image, frame)
+        write_codes(folder / f"{name}_frame{frame + 1:02d}_gt.nii.gz", labels, RV_MYO_LV, image, frame)
     height, weight = study.facts.height_m, study.facts.weight_kg
     entries = {
         **{phase: frame + 1 for phase, frame in frames.items()},

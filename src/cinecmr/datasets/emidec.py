@@ -21,7 +21,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.anatomy import Contrast, Disease, Sex, Structure, View
-from cinecmr.datasets._case import Case, Problem, chosen, image_of, known, labels_at, locate, present, word_for
+from cinecmr.datasets._case import (
+    Case,
+    Problem,
+    chosen,
+    image_of,
+    known,
+    labels_at,
+    labels_of,
+    locate,
+    present,
+    word_for,
+)
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._images import read_code_frame, read_still, write_codes, write_frame
 from cinecmr.datasets._tables import number, text_of
@@ -64,6 +75,7 @@ _NEUTRAL = {
     "Troponin": "0",
     "Killip Max": "1",
 }
+ENTRIES = ("Sex", "Age", *_NEUTRAL, "FEVG", "NTProBNP")
 _SHARE = 0.2
 
 
@@ -99,6 +111,10 @@ def check(root: Path) -> list[Problem]:
     told = {path.stem.removeprefix("Case ") for path in root.glob("Case *.txt")}
     there = {folder.name.removeprefix("Case_") for folder in root.glob("Case_*/")}
     problems = [Problem(f"Case {name}.txt", "is missing beside its folder") for name in sorted(there - told)]
+    for case in cases(root):
+        lacking = [entry for entry in ENTRIES if entry not in case.metadata]
+        if lacking:
+            problems.append(Problem(f"Case {case.subject}.txt", f"does not state {', '.join(lacking)}"))
     return problems + check_cases(cases(root), root)
 
 
@@ -157,7 +173,9 @@ def _write(root: Path, name: str, case: Case) -> None:
     study, truth = case.load()
     image = image_of(study, *LGE, TITLE)
     write_frame(root / f"Case_{name}" / "Images" / f"Case_{name}.nii.gz", image)
-    write_codes(root / f"Case_{name}" / "Contours" / f"Case_{name}.nii.gz", truth.labels[LGE], CODES, image, 0)
+    write_codes(
+        root / f"Case_{name}" / "Contours" / f"Case_{name}.nii.gz", labels_of(truth, *LGE, TITLE), CODES, image, 0
+    )
     write_bytes(root / f"Case {name}.txt", _text(name, case, study, truth).encode("latin-1"))
 
 

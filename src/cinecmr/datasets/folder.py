@@ -10,7 +10,8 @@ Layout:
     dataset.toml                     optional: view = "sax", contrast = "cine", and a table [labels] with names of
                                      structures by code, such as 1 = "LV"; without it the codes are this package's
 
-One folder holds one view of one contrast.
+One folder holds one view of one contrast. A case is called as its file is; the name of its study, which goes into
+outputs, is a hash of that.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from cinecmr.datasets._tables import metres, number, read_table, text_of, write_
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
 from cinecmr.io.nifti_study import is_nifti, stem
+from cinecmr.io.subject import subject_name
 from cinecmr.study import Facts, Findings, Measurement, Study
 
 if TYPE_CHECKING:
@@ -105,7 +107,12 @@ def check(root: Path) -> list[Problem]:
 
 
 def _root(folder: Path) -> Path:
-    return locate(folder, TITLE, WANTED, lambda place: any(_files(place / "images")))
+    return locate(folder, TITLE, WANTED, _fits)
+
+
+def _fits(place: Path) -> bool:
+    """Whether a folder holds `images`, spelled so: on some disks EMIDEC's `Images` answers to that name too."""
+    return any(entry.name == "images" and any(_files(entry)) for entry in place.iterdir() if entry.is_dir())
 
 
 def _files(folder: Path) -> list[Path]:
@@ -189,7 +196,7 @@ def _load(
         diagnosis=known(GROUPS.get(row.get("disease", "").lower())),
         cycle=cycle,
     )
-    return Study(name, {(view, contrast): image}, _facts(row), flags, {"format": NAME}), truth
+    return Study(subject_name(name), {(view, contrast): image}, _facts(row), flags, {"format": NAME}), truth
 
 
 def _drawn(

@@ -89,8 +89,8 @@ def check(root: Path) -> list[Problem]:
     for part in splits(root):
         there, table = {folder.name for folder in _subjects(root, part)}, _table(part)
         told = set(_volumes(root, part))
-        problems += [Problem(table, f"lists {name}, which has no folder") for name in sorted(told - there, key=int)]
-        problems += [Problem(table, f"does not list {name}") for name in sorted(there - told, key=int)]
+        problems += [Problem(table, f"lists {name}, which has no folder") for name in sorted(told - there)]
+        problems += [Problem(table, f"does not list {name}") for name in sorted(there - told)]
     return problems + check_cases(cases(root), root)
 
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinecmr.anatomy import Contrast, Disease, Landmark, View
-from cinecmr.datasets._case import Case, Problem, chosen, locate, present
+from cinecmr.datasets._case import Case, Problem, chosen, ed_es, image_of, locate, present
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._tables import number, text_of, write_table
 from cinecmr.errors import RefusedInput
@@ -96,9 +96,10 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     for count, case in enumerate(cases, 1):
         given.append(f"{count:04d}")
         study, truth = case.load()
-        for view in POINTS:
-            if view in study:
-                rows[view] += _write(root, given[-1], study[view], truth)
+        views = [view for view in POINTS if view in study] or list(POINTS)
+        for view in views:
+            image = image_of(study, view, Contrast.CINE, TITLE)
+            rows[view] += _write(root, given[-1], image, truth)
     for view, found in rows.items():
         if found:
             write_table(root / f"{view.value}.csv", COLUMNS, found, header=False)
@@ -216,8 +217,10 @@ def _write(root: Path, patient: str, image: Image, truth: Findings) -> list[tupl
     rows = []
     grey = np.asarray(image.data[:, :, 0], float)
     grey = np.rint(grey * (255 / max(float(grey.max()), 1.0))).clip(0, 255).astype(np.uint8)
+    if not truth.landmarks.keys() >= set(POINTS[image.view]):
+        raise RefusedInput("no-such-labels", f"{TITLE} holds {image.view.name} landmarks, and a case has none")
     to_pixel = np.asarray(np.linalg.inv(image.affine), np.float64)
-    for frame in (truth.cycle["LV_ED"], truth.cycle["LV_ES"]):
+    for frame in ed_es(truth, TITLE):
         uid = f"{patient}__{frame:02d}"
         fine = grey[..., frame].repeat(FINER, axis=0).repeat(FINER, axis=1)
         mask = np.zeros_like(fine)

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cinecmr.anatomy import Contrast, Disease, Sex, View
-from cinecmr.datasets._case import Case, Problem, chosen, image_of, known, labels_at, locate, word_for
+from cinecmr.datasets._case import Case, Problem, chosen, ed_es, image_of, known, labels_at, labels_of, locate, word_for
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._codes import LV_MYO_RV
 from cinecmr.datasets._images import read_cine, read_codes, write_cine, write_codes
@@ -144,7 +144,7 @@ def _write(folder: Path, case: Case, drawn: bool) -> tuple[object, ...]:
     study, truth = case.load()
     image, name = image_of(study, *SAX, TITLE), folder.name
     write_cine(folder / f"{name}_sa.nii.gz", image)
-    labels, (ed, es) = truth.labels[SAX].copy(), (truth.cycle[f"LV_{phase}"] for phase in ("ED", "ES"))
+    labels, (ed, es) = labels_of(truth, *SAX, TITLE).copy(), ed_es(truth, TITLE)
     labels[..., [t for t in range(image.frames) if not drawn or t not in (ed, es)]] = 0
     write_codes(folder / f"{name}_sa_gt.nii.gz", labels, LV_MYO_RV, image)
     facts = study.facts

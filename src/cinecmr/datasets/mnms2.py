@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.anatomy import Contrast, Disease, View
-from cinecmr.datasets._case import Case, Problem, chosen, image_of, known, labels_at, locate, word_for
+from cinecmr.datasets._case import Case, Problem, chosen, ed_es, image_of, known, labels_at, labels_of, locate, word_for
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._codes import LV_MYO_RV
 from cinecmr.datasets._images import read_cine, read_code_frame, read_pair, read_still, write_cine, write_codes
@@ -168,9 +168,8 @@ def _write(folder: Path, case: Case) -> tuple[object, ...]:
         image = image_of(study, view, Contrast.CINE, TITLE)
         stem = f"{folder.name}_{word}"
         write_cine(folder / f"{stem}_CINE.nii.gz", image)
-        for phase in _PHASES:
-            frame = truth.cycle[f"LV_{phase}"]
+        for phase, frame in zip(_PHASES, ed_es(truth, TITLE), strict=True):
             write_still(folder / f"{stem}_{phase}.nii.gz", image, frame)
-            labels = truth.labels[view, Contrast.CINE]
+            labels = labels_of(truth, view, Contrast.CINE, TITLE)
             write_codes(folder / f"{stem}_{phase}_gt.nii.gz", labels, LV_MYO_RV, image, frame)
     return (word_for(case, GROUPS, TITLE), study.facts.vendor, study.facts.model, study.facts.field_t)

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import ndimage
 
 from cinecmr.anatomy import Contrast, Disease, Structure, View
-from cinecmr.datasets._case import Case, Problem, chosen, image_of, known, labels_at, locate
+from cinecmr.datasets._case import Case, Problem, chosen, image_of, known, labels_at, labels_of, locate
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._images import read_code_frame, read_still, write_codes, write_frame
 from cinecmr.errors import RefusedInput
@@ -138,7 +138,7 @@ def _write(root: Path, split: str, number: int, case: Case) -> None:
 def _joined(study: Study, truth: Findings) -> NDArray[np.uint8]:
     """One map of late enhancement and T2: scar wins over oedema, and oedema over what late enhancement shows there."""
     late = image_of(study, View.SAX, Contrast.LGE, TITLE)
-    labels = truth.labels[View.SAX, Contrast.LGE].copy()
+    labels = labels_of(truth, View.SAX, Contrast.LGE, TITLE).copy()
     if (View.SAX, Contrast.T2) in truth.labels:
         wet = truth.labels[View.SAX, Contrast.T2] == Structure.OEDEMA
         grey = replace(study[View.SAX, Contrast.T2], data=wet.astype(np.float32))

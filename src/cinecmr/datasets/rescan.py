@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinecmr.anatomy import Contrast, Disease, View
-from cinecmr.datasets._case import Case, Problem, chosen, image_of, labels_at, locate, present
+from cinecmr.datasets._case import Case, Problem, chosen, image_of, labels_at, labels_of, locate, present
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._codes import LV_MYO_RV, from_structure, to_structure
 from cinecmr.datasets._pickles import pickled, read_pickle
@@ -218,7 +218,7 @@ def _write(folder: Path, case: Case, drawn: bool) -> Findings:
     for view, file in _VIEWS.items():
         write_bytes(folder / file, _pickled(image_of(study, view, Contrast.CINE, TITLE)))
     if drawn:
-        stored = from_structure(truth.labels[View.SAX, Contrast.CINE], LV_MYO_RV).astype(np.uint8)
+        stored = from_structure(labels_of(truth, View.SAX, Contrast.CINE, TITLE), LV_MYO_RV).astype(np.uint8)
         write_bytes(folder / _SEGS, pickled({"image_segmentation": stored.transpose(2, 3, 1, 0)}))
     return truth
 
