@@ -113,6 +113,8 @@ AHA_SEGMENTS = {
 }
 # Sixths start at the middle of the septum and turn to the anterior wall; quarters start an eighth before it.
 _SIXTHS = np.array([2, 1, 6, 5, 4, 3], np.uint8)
+# The lowest twentieth of the cavity is no open ring on any slice: its wall counts as the cap.
+_CAP_SHARE = 0.05
 _QUARTERS = np.array([14, 13, 16, 15], np.uint8)
 
 
@@ -120,7 +122,7 @@ def aha_segments(share: NDArray[np.float64], angle: NDArray[np.float64]) -> NDAr
     """AHA segment of points of the left ventricular wall.
 
     Args:
-        share: height as a share of the cavity's length, 0 at its apical end, 1 at the base; below 0 is the apex.
+        share: height as a share of the cavity's length, 0 at its apical end, 1 at the base; below 0.05 is the apex.
         angle: about the long axis from the middle of the septum towards the anterior wall, rad. Same shape.
 
     Returns:
@@ -135,4 +137,4 @@ def aha_segments(share: NDArray[np.float64], angle: NDArray[np.float64]) -> NDAr
     basal = _SIXTHS[(turn / (np.pi / 3)).astype(np.intp) % 6]
     apical = _QUARTERS[((turn + np.pi / 4) / (np.pi / 2)).astype(np.intp) % 4]
     ring = np.where(share >= 2 / 3, basal, np.where(share >= 1 / 3, basal + np.uint8(6), apical))
-    return np.asarray(np.where(share < 0, 17, ring), np.uint8)
+    return np.asarray(np.where(share < _CAP_SHARE, 17, ring), np.uint8)

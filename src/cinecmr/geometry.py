@@ -93,3 +93,22 @@ def sample_plane(
         source, window[:2, :2], window[:2, 2], output_shape=shape, order=order, mode="constant", cval=fill
     )
     return np.asarray(moved)
+
+
+def wall_directions(
+    out: NDArray[np.float64], around: NDArray[np.float64], along: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normal of a layer and the way up it, from two tangents.
+
+    Args:
+        out: (n, 3) vectors that point to the outer side.
+        around: (n, 3) unit tangents.
+        along: (n, 3) other tangents, of any length.
+
+    Returns:
+        Unit normals to the outer side, and unit tangents square to `around` on the side of `along`, both (n, 3).
+    """
+    up = along - around * (along * around).sum(axis=1, keepdims=True)
+    up = up / np.linalg.norm(up, axis=1, keepdims=True)
+    normal = np.cross(around, up)
+    return normal * np.sign((normal * out).sum(axis=1, keepdims=True)), up

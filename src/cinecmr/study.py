@@ -200,8 +200,9 @@ class Motion(Protocol):
 class WallPoints:
     """Points of the left ventricular wall at end-diastole, and the directions in which their strain is told.
 
-    Directions are those of the short-axis plane: outwards across the wall, around along its layers (counter-clockwise
-    for one who looks from the base), and the long axis from apex to base.
+    Around means along the wall's layers in the short-axis plane, counter-clockwise for one who looks from the base.
+    Outwards and along are either across the layer and up the layer towards the base, as long-axis views see it
+    (`follow_wall` of those who make these points), or within the short-axis plane and along the axis.
 
     Attributes:
         points: (n, 3) patient RAS, mm.
@@ -209,6 +210,7 @@ class WallPoints:
         segments: (n,) AHA segments, 1 to 17.
         depth: (n,) share of the way through the wall, 0 at the endocardium, 1 at the epicardium.
         weights: (n,) volume each point stands for, mm3.
+        long_axis: (3,) unit vector from apex to base.
     """
 
     points: NDArray[np.float64]
@@ -218,15 +220,10 @@ class WallPoints:
     segments: NDArray[np.uint8]
     depth: NDArray[np.float64]
     weights: NDArray[np.float64]
+    long_axis: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.points)
-
-    @property
-    def long_axis(self) -> NDArray[np.float64]:
-        """(3,) unit vector from apex to base."""
-        mean = self.longitudinal.mean(axis=0)
-        return np.asarray(mean / np.linalg.norm(mean), np.float64)
 
 
 @dataclass(frozen=True)
