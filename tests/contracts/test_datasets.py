@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cinecmr.anatomy import Contrast, Disease, Landmark, Structure, View
-from cinecmr.datasets import Case, dataset, names, run
+from cinecmr.datasets import Case, dataset, names, page, run
 from cinecmr.errors import RefusedInput
 from cinecmr.phantom.study import synthetic_study
 
@@ -156,19 +156,6 @@ def visits() -> list[tuple[Study, Findings]]:
     ]
 
 
-def cases_for(name: str, visits: list[tuple[Study, Findings]]) -> list[Case]:
-    """The two hearts as cases of a layout: of one person where it holds repeated visits."""
-    words = dataset(name).GROUPS.values()
-    ill = Disease.INFARCT if Disease.INFARCT in words or not words else Disease.HCM
-    parts, diseases = ("train", "test"), (ill, Disease.INFARCT if name == "myops" else Disease.NORMAL)
-    if name == "rescan":
-        parts = ("test_retest_100",) * 2
-    return [
-        Case(f"heart{n}", lambda visit=visit: visit, part, disease=disease, person="one" * (name == "rescan"))
-        for n, (visit, part, disease) in enumerate(zip(visits, parts, diseases, strict=True))
-    ]
-
-
 @pytest.fixture(scope="session")
 def cohorts(visits, tmp_path_factory):
     """Folder and given names of each layout, written once."""
@@ -177,7 +164,7 @@ def cohorts(visits, tmp_path_factory):
     def cohort(name: str) -> tuple[Path, list[Case], list[str]]:
         if name not in made:
             root = tmp_path_factory.mktemp(name) / "cohort"
-            cases = cases_for(name, visits)
+            cases = page.example(name, visits)
             made[name] = root, cases, dataset(name).write(root, cases)
         return made[name]
 
@@ -297,7 +284,7 @@ def test_landmark_holds_both_frames_and_the_points_to_half_a_stored_pixel(cohort
 
 
 def test_rescan_holds_labels_of_every_frame_in_its_training_part(visits, tmp_path):
-    case = replace(cases_for("rescan", visits)[0], split="train")
+    case = replace(page.example("rescan", visits)[0], split="train")
     (called,) = dataset("rescan").write(tmp_path, [case])
     (found,) = dataset("rescan").cases(tmp_path, "train")
     assert called == found.subject == "A/s_0000"
@@ -366,7 +353,7 @@ def test_the_page_shows_the_tree_that_is_written_and_says_what_is_kept_and_lost(
     flowing = " ".join(text.split())
     for words in (layout.TITLE, layout.LICENCE, layout.OBTAIN, layout.KEEPS, layout.LOSES):
         assert " ".join(words.split()) in flowing
-    assert "\n".join(run.tree(cohorts(name)[0])) in text
+    assert page.section(name, run.tree(cohorts(name)[0])) in text, "write it anew: python -m cinecmr.datasets.page"
 
 
 def test_a_name_that_is_no_data_set_is_refused_with_those_that_are():

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from cinecmr import io
 from cinecmr.anatomy import Contrast, Disease, Sex, Structure, View
 from cinecmr.datasets import Case, dataset, label_maps, names, run
 from cinecmr.datasets._pickles import pickled
@@ -182,6 +183,46 @@ def test_real_label_maps_of_acdc_read_with_their_groups():
     assert set(np.unique(labels)) == {Structure.BACKGROUND, Structure.RV, Structure.MYO, Structure.LV}
     with pytest.raises(RefusedInput, match=r"looked for training/patientNNN/Info\.cfg .*saw patient001/"):
         dataset("acdc").splits(folder)
+
+
+def test_real_stills_of_acdc_read_as_a_folder_of_ones_own(tmp_path):
+    folder = REAL / "acdc" / "patient001"
+    if not folder.is_dir():
+        pytest.skip("the development images are not on this computer")
+    for what, end in (("images", ""), ("labels", "_gt")):
+        (tmp_path / what).mkdir()
+        for phase in ("ED", "ES"):
+            (tmp_path / what / f"one_{phase}.nii.gz").symlink_to(folder / f"patient001_{phase}{end}.nii.gz")
+    assert dataset("folder").check(tmp_path) == []
+    (case,) = dataset("folder").cases(tmp_path)
+    labels = case.truth.labels[SAX, CINE]
+    assert labels.shape == case.study[SAX].data.shape
+    ml = [(labels[..., t] == Structure.LV).sum() for t in (0, 1)]
+    assert 0.1 < 1 - ml[1] / ml[0] < 0.4  # dilated cardiomyopathy
+
+
+def test_a_real_siemens_study_reads_the_same_in_kaggles_folders(tmp_path):
+    """Its series under the names of that layout; read without any guess at what they show."""
+    import pydicom
+
+    source = REAL / "siemens_study"
+    if not source.is_dir():
+        pytest.skip("the development images are not on this computer")
+    kinds = {17001: "2ch_17", 14001: "4ch_14"} | {1000 * n + 1: f"sax_{n}" for n in range(7, 13)}
+    for series in source.glob("Se*"):
+        files = sorted(series.glob("*.dcm"))
+        number = pydicom.dcmread(files[0], specific_tags=["SeriesNumber"]).SeriesNumber
+        if number in kinds:
+            place = tmp_path / "train" / "train" / "1" / "study" / kinds[number]
+            place.mkdir(parents=True)
+            for count, file in enumerate(files):
+                (place / f"IM-0001-{count:04d}.dcm").symlink_to(file)
+    (case,) = dataset("kaggle").cases(tmp_path)
+    plain = io.read(source)
+    for view in (SAX, View.LAX_2C, View.LAX_4C):
+        np.testing.assert_array_equal(case.study[view].data, plain[view].data)
+        np.testing.assert_allclose(case.study[view].affine, plain[view].affine)
+        np.testing.assert_allclose(case.study[view].times, plain[view].times)
 
 
 def test_the_black_subject_of_kaggle_is_left_out(tmp_path):

@@ -47,7 +47,7 @@ GROUPS: dict[str, Disease] = {}
 BLACK = {"761"}
 _FOLDERS = {"train": "train", "val": "validate", "test": "test"}
 _FIRST = {"train": 1, "val": 501, "test": 701}
-_WORDS = {"sax": View.SAX, "2ch": View.LAX_2C, "4ch": View.LAX_4C}
+_WORDS = {"2ch": View.LAX_2C, "4ch": View.LAX_4C, "sax": View.SAX}
 _COLUMNS = ("Id", "Systole", "Diastole")
 _SOLUTION = ("Id", "Volume", "Usage")
 

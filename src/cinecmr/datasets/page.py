@@ -5,10 +5,19 @@ from __future__ import annotations
 import sys
 import tempfile
 import textwrap
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cinecmr.datasets import dataset, names, run
+from cinecmr.anatomy import Contrast, Disease
+from cinecmr.datasets import Case, dataset, names, run
+from cinecmr.datasets._cohort import PAIRED
 from cinecmr.io.files import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cinecmr.study import Findings, Study
 
 WIDTH = 120
 INTRODUCTION = """\
@@ -55,13 +64,43 @@ def page(trees: dict[str, list[str]]) -> str:
     return "\n".join([INTRODUCTION, *(section(name, trees[name]) for name in names())])
 
 
+def example(name: str, visits: Sequence[tuple[Study, Findings]]) -> list[Case]:
+    """Two visits as cases of a layout: the first with a disease and to train with, the second to test with.
+
+    Where a layout holds repeated visits, the two are of one person.
+    """
+    layout = dataset(name)
+    known = list(layout.GROUPS.values()) or [Disease.INFARCT, Disease.NORMAL]
+    ill = Disease.INFARCT if Disease.INFARCT in known else known[-1]
+    diseases = (ill, Disease.NORMAL if Disease.NORMAL in known else ill)
+    paired = PAIRED in layout.SPLITS
+    return [
+        Case(f"heart{n}", partial(_both, visit), PAIRED if paired else part, disease=disease, person="one" * paired)
+        for n, (visit, part, disease) in enumerate(zip(visits, ("train", "test"), diseases, strict=True))
+    ]
+
+
+def _both(visit: tuple[Study, Findings]) -> tuple[Study, Findings]:
+    return visit
+
+
+def example_visits() -> list[tuple[Study, Findings]]:
+    """Two small hearts with every image that a layout holds; the first has an infarct."""
+    from cinecmr.phantom.study import synthetic_study
+
+    kinds = (Disease.INFARCT, Disease.NORMAL)
+    return [
+        synthetic_study(seed, kind, frames=8, matrix=(36, 32), contrasts=tuple(Contrast))
+        for seed, kind in enumerate(kinds, 1)
+    ]
+
+
 def main(path: Path) -> None:
     """Write small cohorts somewhere, and the page to `path`."""
-    trees = {}
+    trees, visits = {}, example_visits()
     with tempfile.TemporaryDirectory() as place:
         for name in names():
-            subjects = 1 if name == "rescan" else 2
-            run.write(name, Path(place) / name, subjects, 1, frames=8, matrix=32)
+            dataset(name).write(Path(place) / name, example(name, visits))
             trees[name] = run.tree(Path(place) / name)
     write_text(path, page(trees))
 
