@@ -193,6 +193,7 @@ class Atria:
         septum: x of the border that the right atrium keeps, mm.
         leaflet: length of the mitral leaflets as a share of the annulus' radius.
         fat: thickness of the fat over the atria, mm.
+        lumps: length, mm, and phase of the waves along x, y and z that shape the mediastinum.
     """
 
     left: Atrium
@@ -203,6 +204,7 @@ class Atria:
     septum: float = 34.0
     leaflet: float = 0.9
     fat: float = 3.0
+    lumps: tuple[tuple[float, float], ...] = ((7.0, 1.0), (8.0, 0.5), (6.0, 2.0))
 
     def domes(self, heart: Heart, surfaces: Surfaces, time: float) -> tuple[Dome, Dome]:
         """Left and right atrium at a time.
@@ -308,6 +310,7 @@ def draw_atria(rng: np.random.Generator, heart: Heart) -> Atria:
         septum,
         rng.uniform(0.8, 1.0),
         float(np.clip(person.weight_kg / person.height_m**2 / 8, 1.5, 6) * rng.uniform(0.7, 1.3)),
+        tuple((rng.uniform(5, 11), rng.uniform(0, 2 * np.pi)) for _ in range(3)),
     )
 
 
@@ -343,11 +346,11 @@ def _draw_right(rng: np.random.Generator, largest: float, smallest: float, size:
     ring = size**0.5 * rng.uniform(16.5, 19.5)
     theta = directions().astype(np.float64)
     annulus = ring * (1 + 0.06 * np.cos(2 * theta))
-    height = size**0.5 * 36 * (largest / 99) ** 0.3 * np.exp(rng.normal(0, 0.07))
+    height = size**0.5 * 40 * (largest / 99) ** 0.3 * np.exp(rng.normal(0, 0.07))
     centre = (septum + float(annulus[0]), rng.normal(-15, 3))
     drift = (rng.normal(0, 1), rng.normal(-4, 3))
     return Atrium(
-        largest, smallest, float(height), _form(rng, rng.uniform(1.0, 1.3)), 0.12, centre, drift, annulus, True
+        largest, smallest, float(height), _form(rng, rng.uniform(1.25, 1.6)), 0.12, centre, drift, annulus, True
     )
 
 

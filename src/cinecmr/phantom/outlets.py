@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cinecmr.phantom.beat import Beat
     from cinecmr.phantom.heart import Heart, Surfaces
 
-REACH = 95.0  # mm from the axis within which outlets are painted
+REACH = 110.0  # mm from the axis within which outlets are painted
 BELOW, TOP = 26.0, 80.0  # mm under and over the mitral plane between which they are
 _LEAFLET = 0.8  # mm: half of a leaflet's thickness
 _CLOSED, _OPEN = np.radians(10), np.radians(78)  # angle of the leaflets to their plane
@@ -83,7 +83,6 @@ class Outlets:
         points: NDArray[np.float32],
         r: NDArray[np.float32],
         at: NDArray[np.intp],
-        coarse: NDArray[np.float32],
     ) -> None:
         """Paint everything above the valves into `codes` (n,). The ventricles are painted after this.
 
@@ -92,10 +91,9 @@ class Outlets:
             points: (n, 3) heart coordinates, mm.
             r: (n,) distance from the axis, mm.
             at: (n,) index into the tables of `Surfaces`.
-            coarse: (n,) smooth noise of unit variance, lumps of a centimetre.
         """
         above, over = self.left.above(points), self.right.above(points)
-        self._paint_mediastinum(codes, points, above, coarse)
+        self._paint_mediastinum(codes, points, above)
         coats = (WALL + self.atria.fat, WALL, 0.0)
         shells = [dome.shells(points, coats) for dome in (self.left, self.right)]
         for where, (fat, _, _) in shells:
@@ -110,19 +108,19 @@ class Outlets:
             codes[where[blood]] = Tissue.BLOOD_ATRIUM
 
     def _paint_mediastinum(
-        self,
-        codes: NDArray[np.uint8],
-        points: NDArray[np.float32],
-        above: NDArray[np.float32],
-        coarse: NDArray[np.float32],
+        self, codes: NDArray[np.uint8], points: NDArray[np.float32], above: NDArray[np.float32]
     ) -> None:
-        """Fat with vessels and airways in it around the roots, where lung was."""
-        x, y = points[..., 0] - 14 - 0.1 * above, points[..., 1] - 14 - 0.3 * above
-        size = 34 + 5 * coarse
-        there = (above > 0) & (x**2 + y**2 < size**2) & ((codes == Tissue.LUNG) | (codes == Tissue.LUNG_VESSEL))
-        codes[there] = Tissue.FAT
-        codes[there & (coarse > 1.5) & (above > 30)] = Tissue.BLOOD_VESSEL
-        codes[there & (coarse < -1.5) & (above > 40)] = Tissue.LUNG
+        """Fat, with some vessels in it, where lung was: around the roots, and in the groove between the atria."""
+        where = np.flatnonzero((above > -12) & ((codes == Tissue.LUNG) | (codes == Tissue.LUNG_VESSEL)))
+        (x, y, z), up = points[where].T, above[where]
+        lumps = sum(np.sin(c / length + phase) for c, (length, phase) in zip((x, y, z), self.atria.lumps, strict=True))
+        aside, ahead = x - 14 - 0.1 * up, y - 14 - 0.3 * up
+        roots = (up > 0) & (up < 58 + 5 * lumps) & (aside**2 + ahead**2 < (33 + 3 * lumps) ** 2)
+        septum = self.atria.septum
+        groove = (x > self.left.centre[0]) & (x < septum + 6) & (np.abs(y + 8) < 24 + 2 * lumps)
+        groove &= up < 0.85 * self.left.height
+        codes[where[roots | groove]] = Tissue.FAT
+        codes[where[roots & (lumps > 1.9) & (up > 30)]] = Tissue.BLOOD_VESSEL
 
     def _paint_lids(
         self,

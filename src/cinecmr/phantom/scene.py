@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _PAPILLARY_SHARE = 0.36  # of the cavity's radius: the largest a papillary muscle's own radius is
 TEXTURE_STEP = 1.6  # mm a voxel of `Chest.texture`
-_LUMP_STEP = 5.5  # the same for what lies between the great vessels
 
 
 def smooth_noise(
@@ -143,9 +142,8 @@ class Scene:
             self._paint_left(codes, spots)
             return
         points = np.stack([c.ravel()[near] for c in (spots.x, spots.y, spots.z)], axis=-1)
-        coarse = self._texture(points[:, 0], points[:, 1], points[:, 2], _LUMP_STEP)
         part = codes.ravel()[near]
-        self.outlets.paint(part, points, spots.r.ravel()[near], spots.at.ravel()[near], coarse)
+        self.outlets.paint(part, points, spots.r.ravel()[near], spots.at.ravel()[near])
         codes.ravel()[near] = part
         self._paint_right(codes, spots)
         self._paint_left(codes, spots)

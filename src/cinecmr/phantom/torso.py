@@ -30,9 +30,9 @@ def draw_torso(rng: np.random.Generator, chest: Chest, heart: Heart) -> Chest:
     atria = draw_atria(rng, heart)
     aorta = _descending(rng, chest.tubes[-1], heart)
     spine = Tube(
-        (aorta.centre[0] - rng.uniform(2, 10), aorta.centre[1] - rng.uniform(22, 30)),
+        (aorta.centre[0] - rng.uniform(2, 10), aorta.centre[1] - rng.uniform(34, 42)),
         aorta.z0 + 22.0,
-        (rng.uniform(15, 19), rng.uniform(20, 26), np.inf),
+        (rng.uniform(19, 23), rng.uniform(27, 33), np.inf),
         2.5,
         Tissue.MARROW,
         Tissue.MUSCLE,
@@ -44,6 +44,7 @@ def draw_torso(rng: np.random.Generator, chest: Chest, heart: Heart) -> Chest:
         atria=(),
         tubes=(*chest.tubes[:-1], spine, aorta),
         wall_lean=rng.uniform(0.8, 1.6),
+        apical_fat=rng.uniform(2, 5),
     )
 
 
