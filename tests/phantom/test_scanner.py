@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cinecmr.errors import RefusedInput
 from cinecmr.phantom.heart import Heart
-from cinecmr.phantom.scanner import PRESETS, Look, Scanner, bssfp, draw_look, expose, slice_signal
+from cinecmr.phantom.scanner import MACHINES, PRESETS, Look, Scanner, bssfp, draw_look, expose, machine, slice_signal
 from cinecmr.phantom.scene import Tissue
 
 
@@ -38,9 +39,9 @@ def test_with_short_tr_the_signal_is_the_textbook_limit():
     assert bssfp(t1, t2, 1.0, 0.01, 50) == pytest.approx(limit, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", MACHINES)
 def test_blood_is_brighter_than_muscle_and_muscle_brighter_than_lung_on_every_machine(name):
-    signals = PRESETS[name].signals()
+    signals = machine(name).signals()
     assert len(signals) == len(Tissue)
     assert signals[Tissue.BLOOD_LEFT] > 1.5 * signals[Tissue.MYOCARDIUM]
     assert signals[Tissue.MYOCARDIUM] > 2 * signals[Tissue.LUNG]
@@ -168,3 +169,38 @@ def test_a_study_has_one_look_and_it_follows_its_seed():
     assert not np.array_equal(one.signals, other.signals)
     assert one.signals[Tissue.AIR] == 0
     assert np.all(one.signals >= 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"field_t": 9.4}, "field_t is 0.5 to 3 T, got 9.4"),
+        ({"flip_deg": 0.0}, "flip_deg is 1 to 90 degrees, got 0"),
+        ({"tr_ms": 30.0}, "tr_ms is 1.5 to 10 ms, got 30"),
+        ({"gap_mm": -2.0}, "gap_mm is 0 to 20 mm, got -2"),
+        ({"matrix": (192, 4)}, "matrix is 8 to 1024 pixels, got 4"),
+        ({"snr": float("nan")}, "snr is 0.5 to inf times the noise, got nan"),
+    ],
+)
+def test_what_no_machine_can_do_is_refused_with_the_range(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        Scanner(**wrong)
+
+
+def test_an_unknown_machine_is_refused_with_the_names_there_are():
+    with pytest.raises(RefusedInput, match=r"no scanner 'toshiba': there are siemens-1.5t, .*canon-1.5t"):
+        machine("toshiba")
+
+
+def test_new_machines_leave_those_that_studies_are_drawn_from():
+    assert list(PRESETS) == ["siemens-1.5t", "siemens-3t", "philips-1.5t", "ge-1.5t"]
+    assert MACHINES.keys() > PRESETS.keys()
+
+
+def test_a_signed_picture_keeps_its_sign_and_gaussian_noise():
+    plain = Scanner(snr=10.0, shading=0.0, banding=0.0)
+    signal = np.full((120, 120), -0.02, np.float32)
+    points, rng = np.zeros((120, 120, 3), np.float32), np.random.default_rng(0)
+    picture = expose(signal, points, plain, still_look(), rng, bright=0.04, signed=True)
+    assert picture.mean() == pytest.approx(-0.5, abs=0.003)
+    assert picture.std() == pytest.approx(0.1, rel=0.03)

@@ -135,7 +135,7 @@ def tagged(
 
     seen = replace(look, signals=density, opposed=False, flow=0.5 * look.flow)
     signal = slice_signal(scene, points, normal, scanner.slice_mm, seen, alter=alter)
-    machine = replace(scanner, snr=0.6 * scanner.snr, banding=0.0)
+    machine = replace(scanner, snr=0.85 * scanner.snr, banding=0.0)
     picture = expose(signal, points, machine, seen, rng, signed=tags.complementary)
     return np.clip(picture + np.float32(CSPAMM_ZERO), 0, None) if tags.complementary else picture
 
