@@ -149,3 +149,28 @@ def test_labels_of_slices_nobody_saw_are_not_taken_for_cavity():
     labels = np.full((4, 4, 2, 1), Structure.UNSEEN, np.uint8)
     with pytest.raises(ValueError, match="codes 0 to 3, got 255"):
         clean(labels, np.ones(3))
+
+
+def test_a_right_ventricle_called_left_in_some_slices_is_right_where_the_column_goes_on_elsewhere():
+    labels = heart(slices=5)
+    for z in (2, 3):
+        labels[..., z][labels[..., z] == 1] = 3  # the larger piece lies where the right ventricle is above and below
+    found = clean_frame(labels, 2.0)
+    truth = heart(slices=5)
+    assert ((found == 3) == (truth == 3)).all()
+    assert ((found == 1) == (truth == 1)).all()
+
+
+def test_a_speck_of_cavity_beside_the_column_is_muscle():
+    labels = heart()
+    labels[np.hypot(X - 22, Y - 28.5)[..., None].repeat(3, 2) < 1.2] = 3
+    found = clean_frame(labels, 2.0)
+    assert ((found >= 2) == (heart() >= 2)).all()
+    assert ((found == 3) == (heart() == 3)).all()
+
+
+def test_slices_apart_by_an_empty_one_are_still_one_column():
+    labels = heart(slices=4)
+    labels[..., 1][labels[..., 1] == 3] = 2  # a closed slice between
+    found = clean_frame(labels, 2.0)
+    assert [bool((found[..., z] == 3).any()) for z in range(4)] == [True, False, True, True]

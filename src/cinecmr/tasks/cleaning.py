@@ -46,6 +46,7 @@ def clean_frame(labels: NDArray[np.uint8], pixel_mm2: float) -> NDArray[np.uint8
     result = labels.copy()
     left = _left_ventricle(result >= Structure.MYO, result == Structure.RV)
     result[(result >= Structure.MYO) & ~left] = Structure.BACKGROUND
+    _one_column(result)
     for z in range(result.shape[2]):
         _clean_slice(result[..., z], pixel_mm2)
     right = _largest_with_parts(result == Structure.RV, 0.15)
@@ -67,6 +68,57 @@ def _left_ventricle(where: NDArray[np.bool_], right: NDArray[np.bool_]) -> NDArr
     beside[sizes < 0.2 * sizes.max()] = -1
     best = int(np.argmax(beside)) if beside.max() > 0 else int(np.argmax(sizes))
     return np.asarray(pieces == 1 + best)
+
+
+def _one_column(labels: NDArray[np.uint8]) -> None:
+    """In place, (x, y, z): the cavity of each slice lies over that of the next, from the surest slice outwards.
+
+    A dilated, thick right ventricle looks like a left one, and in some slices both are called so. The left ventricle
+    is one column: the piece that overlaps the cavity of the slice before is it, whichever is larger. Other large
+    pieces are the right ventricle, small ones muscle.
+    """
+    slices = [ndimage.label(labels[..., z] == Structure.LV) for z in range(labels.shape[2])]
+    start = _surest(labels, slices)
+    if start is None:
+        return
+    for way in (range(start[0], labels.shape[2]), range(start[0] - 1, -1, -1)):
+        before = slices[start[0]][0] == start[1]
+        for z in way:
+            pieces, count = slices[z]
+            if count:
+                kept = _keep_piece(labels[..., z], pieces, count, before)
+                before = kept if kept.any() else before
+
+
+def _keep_piece(
+    plane: NDArray[np.uint8], pieces: NDArray[np.int32], count: int, before: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """The piece that lies most over the cavity before; others become right ventricle or muscle, in place."""
+    shared = np.bincount(pieces[before], minlength=count + 1)
+    shared[0] = 0
+    best = int(np.argmax(shared))
+    kept = (pieces == best) if shared[best] else np.zeros(plane.shape, bool)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    large = 1 + np.flatnonzero(sizes[1:] >= 0.5 * max(int(kept.sum()), int(before.sum())))
+    others = (pieces > 0) & ~kept
+    plane[others] = np.where(np.isin(pieces[others], large), Structure.RV, Structure.MYO)
+    return np.asarray(kept)
+
+
+def _surest(labels: NDArray[np.uint8], slices: list[tuple[NDArray[np.int32], int]]) -> tuple[int, int] | None:
+    """Slice and piece of the cavity that is most surely left ventricle: a whole ring, a right ventricle beside it."""
+    best, found = 0.0, None
+    largest = max((int(np.bincount(pieces.ravel())[1:].max()) for pieces, count in slices if count), default=0)
+    for z, (pieces, count) in enumerate(slices):
+        right = bool((labels[..., z] == Structure.RV).sum() >= 0.1 * largest)
+        for number in range(1, count + 1):
+            piece = pieces == number
+            rim = ndimage.binary_dilation(piece) & ~piece
+            ring = float((labels[..., z][rim] == Structure.MYO).mean())
+            sure = ring * (1.0 if right else 0.5) * min(1.0, 4 * piece.sum() / largest)
+            if sure > best + 1e-3:
+                best, found = sure, (z, number)
+    return found
 
 
 def _largest_with_parts(where: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
