@@ -2,8 +2,9 @@
 
 F is the deformation gradient from end-diastole. Along a unit direction d of the wall at end-diastole the stretch is
 |F d|. Strain is told in %: by default the engineering strain |F d| - 1 = sqrt(1 + 2 d' E d) - 1, as clinical software
-and the tagged-prior paper tell it; or after Green and Lagrange, d' E d = (|F d|^2 - 1) / 2 with E = (F' F - 1) / 2. GCS,
-GRS and GLS are means over the wall of segments 1 to 16, weighted by volume; the apical cap has no ring and is left out.
+and the tagged-prior paper tell it; or after Green and Lagrange, d' E d = (|F d|^2 - 1) / 2 with E = (F' F - 1) / 2.
+GCS, GRS and GLS are means over the wall of segments 1 to 16, weighted by volume; the apical cap has no ring and is
+left out.
 """
 
 from __future__ import annotations
