@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 NAME = "mnms"
 TITLE = "M&Ms, the Multi-Centre, Multi-Vendor and Multi-Disease Challenge"
-LICENCE = "CC BY-NC-SA 4.0 by the challenge's terms: research, no commercial use"
+LICENCE = "reported as CC BY-NC-SA 4.0; the challenge's terms of use decide"
 OBTAIN = "https://www.ub.edu/mnms/ (agree to the terms of use)"
 WANTED = "211230_M&Ms_Dataset_information_diagnosis_opendataset.csv beside Training, Validation, Testing"
 KEEPS = "short-axis cine with all frames; labels of RV, MYO and LV at ED and ES; their frames; group, vendor, height, \

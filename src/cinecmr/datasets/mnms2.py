@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 NAME = "mnms2"
 TITLE = "M&Ms-2, the Multi-Disease, Multi-View and Multi-Centre Right Ventricular Challenge"
-LICENCE = "CC BY-NC-SA 4.0 by the challenge's terms: research, no commercial use"
+LICENCE = "the challenge's terms of use: research"
 OBTAIN = "https://www.ub.edu/mnms-2/ (agree to the terms of use)"
 WANTED = "dataset_information.csv beside dataset/NNN/NNN_SA_ED.nii.gz"
 KEEPS = "short-axis and four-chamber cine with all frames; labels of RV, MYO and LV of both at ED and ES; their \

@@ -32,6 +32,8 @@ In Python, `dataset("acdc").cases(folder, "train")` gives the visits of one part
 images) or `truth` (labels, volumes, landmarks, what the experts say) is asked for. Label codes, frame numbers and units
 of the data set are turned into this package's at that border. Labels of frames that nobody drew are 255.
 
+Licences stand here as reminders; what the owners of the data say when you obtain them decides.
+
 What a layout keeps of a synthetic study is tested: written and read back, images and labels are equal voxel by voxel
 (`tests/contracts/test_datasets.py`). Seen from the other side, this tells what each public data set cannot teach.
 

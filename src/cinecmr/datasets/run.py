@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cinecmr.datasets._case import Problem
 
 SHOWN = 2  # of entries that differ in digits only, before the dots
+_NUMBER, _SUBJECT = re.compile(r"\d+"), re.compile(r"\d{6,}")
 _UID = re.compile(r"[\d.]{20,}(?=\.dcm$)")
 
 
@@ -152,7 +153,8 @@ def _alike(names_: Iterable[str]) -> list[list[str]]:
     groups: dict[str, list[str]] = {}
     for name in names_:
         short = _UID.sub("UID", name)
-        groups.setdefault(re.sub(r"\d+", "#", short), []).append(short)
+        pattern = _SUBJECT if short.endswith(".zip") else _NUMBER  # archives of one subject hold different things
+        groups.setdefault(pattern.sub("#", short), []).append(short)
     return list(groups.values())
 
 
