@@ -97,6 +97,12 @@ def short_ball() -> Ball:
 
 
 @pytest.fixture(scope="session")
+def new_ball():
+    """See `make_ball`."""
+    return make_ball
+
+
+@pytest.fixture(scope="session")
 def same_images():
     """Every pixel, every affine within 0.01 mm, every frame time within 0.1 ms."""
 

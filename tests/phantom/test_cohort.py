@@ -3,13 +3,22 @@
 import csv
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 
 from cinecmr.anatomy import Disease
+from cinecmr.errors import RefusedInput
+from cinecmr.phantom import dicom_words
 from cinecmr.phantom.cohort import Cohort, Format, read_truth, subject_name, write
+from cinecmr.phantom.dicom_faults import FAULTS
 
 SMALL = {"format": Format.NIFTI, "frames": 3, "matrix": 40}
 
@@ -86,3 +95,80 @@ def test_ed_and_es_stand_alone_as_the_frames_of_the_cine_and_in_three_dimensions
             np.testing.assert_allclose(one.affine, cine.affine)
             frame = np.asarray(cine.dataobj)[..., truth["cycle"][f"LV_{phase}"]]
             np.testing.assert_array_equal(np.asarray(one.dataobj), frame)
+
+
+DICOM = {"frames": 2, "matrix": 32}
+
+
+def test_dicom_habits_are_part_of_what_a_subject_is(tmp_path):
+    plan = Cohort(1, seed=4, vendor="philips-enhanced", faults=("missing-slice",), syntax="rle", **DICOM)
+    write(tmp_path, plan)
+    assert read_truth(tmp_path / subject_name(4))["facts"]["vendor"] == "Philips"
+    written = [pydicom.dcmread(path) for path in tmp_path.rglob("*.dcm")]
+    assert len(written) == 4
+    assert {ds.SOPClassUID.name for ds in written} == {"Enhanced MR Image Storage"}
+    assert {ds.file_meta.TransferSyntaxUID.name for ds in written} == {"RLE Lossless"}
+    recipe = read_truth(tmp_path / subject_name(4))["recipe"]
+    assert (recipe["vendor"], recipe["faults"], recipe["syntax"]) == ("philips-enhanced", ["missing-slice"], "rle")
+
+
+def test_no_file_of_an_earlier_recipe_is_left_to_mix_with_the_new_ones(tmp_path):
+    write(tmp_path, Cohort(1, seed=4, vendor="siemens", **DICOM))
+    write(tmp_path, Cohort(1, seed=4, vendor="philips-enhanced", **DICOM))
+    assert len(list(tmp_path.rglob("*.dcm"))) == 4
+    assert not list(tmp_path.rglob("unfinished"))
+
+
+def test_dicom_files_that_the_command_did_not_write_are_never_removed(tmp_path):
+    theirs = tmp_path / subject_name(4) / "dicom" / "mine.dcm"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"somebody's own")
+    with pytest.raises(RefusedInput, match="was not written by this command") as refusal:
+        write(tmp_path, Cohort(1, seed=4, **DICOM))
+    assert refusal.value.code == "would-overwrite"
+    assert theirs.read_bytes() == b"somebody's own"
+
+
+@pytest.mark.parametrize(
+    ("habits", "words"),
+    [
+        ({"faults": ("missing-fase",)}, r"no fault 'missing-fase': there are missing-phase"),
+        ({"vendor": "simens"}, r"no vendor 'simens': there are siemens"),
+        ({"faults": ("shared-place",), "vendor": "ge"}, "is one of enhanced objects"),
+        ({"faults": ("missing-slice",), "format": Format.NIFTI}, "are those of DICOM files"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_made(tmp_path, habits, words):
+    with pytest.raises(RefusedInput, match=words):
+        write(tmp_path / "out", Cohort(1, **habits))
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_fault_has_its_line_in_the_list():
+    assert dicom_words.WORDS.keys() == FAULTS.keys()
+    assert all(5 < len(said) < 100 for said in dicom_words.WORDS.values())
+
+
+@pytest.mark.slow
+def test_a_killed_run_of_two_processes_goes_on_and_ends_as_one_process_would(tmp_path):
+    habits = {"faults": ("missing-phase",), "vendor": "siemens-xa", "seed": 7, **DICOM}
+    code = (
+        "from cinecmr.phantom.cohort import Cohort, write\nfrom pathlib import Path\n"
+        f"if __name__ == '__main__': write(Path({str(tmp_path / 'killed')!r}), Cohort(4, **{habits!r}), workers=2)"
+    )
+    script = tmp_path / "make.py"
+    script.write_text(code)
+    running = subprocess.Popen([sys.executable, script], start_new_session=True)
+    while not list((tmp_path / "killed").rglob("truth.json")):
+        assert running.poll() is None, "ended before it could be killed"
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    first = min((tmp_path / "killed").rglob("truth.json"), key=lambda path: path.stat().st_mtime_ns)
+    before = first.stat().st_mtime_ns
+    assert not (tmp_path / "killed" / "truth.csv").exists()
+    write(tmp_path / "killed", Cohort(4, **habits), workers=2)
+    write(tmp_path / "whole", Cohort(4, **habits))
+    assert sums(tmp_path / "killed") == sums(tmp_path / "whole")
+    assert first.stat().st_mtime_ns == before
+    assert not list((tmp_path / "killed").rglob("unfinished"))

@@ -14,6 +14,7 @@ from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure import checks
 from cinecmr.measure.cycle import find_cycle as cycle_of
+from cinecmr.measure.shifts import shift_flags
 from cinecmr.measure.volumes import CAVITIES, CONVENTION, chamber, left_curve, measurements, mitral_plane, volume_curve
 from cinecmr.study import Findings, Flag, Severity
 
@@ -106,6 +107,8 @@ def measure_volumes(study: Study, found: Findings, context: Context) -> Findings
         if kept is not None:
             chambers[name] = kept
     flags += checks.pair_flags(chambers)
+    if "LV" in chambers:
+        flags += shift_flags(found.labels[SAX_CINE][..., chambers["LV"].ed], image.affine)
     flags += checks.knowledge_flags(study.facts, image.rr_ms)
     source = f"labels of {context.model.source}"
     return Findings(

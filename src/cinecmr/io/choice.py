@@ -96,7 +96,7 @@ def choose(path: Path, *, sax: str | None = None, rr_ms: float | None = None) ->
     refusal: RefusedInput | None = None
     timing: dict[View, Timing] = {}
     if stack is not None:
-        refusal = _missing_neighbours(stack) or _uneven(stack) or undecodable(_all(stack.runs))
+        refusal = _askew(stack) or _missing_neighbours(stack) or _uneven(stack) or undecodable(_all(stack.runs))
         try:
             timing[View.SAX] = order(stack.runs, rr_ms)
         except RefusedInput as error:
@@ -234,6 +234,17 @@ def _missing_neighbours(stack: views.Stack) -> RefusedInput | None:
         "missing-slices",
         f"short-axis slices {gap[0] + 1} to {gap[1] + 1} of {stack.grid.slices} (base to apex) are missing side by "
         "side: volumes cannot bridge them; find the missing files or name a whole stack with --sax SERIES",
+    )
+
+
+def _askew(stack: views.Stack) -> RefusedInput | None:
+    tilt, run = max(((tilt_deg(run.normal, stack.normal), run) for run in stack.runs), key=lambda pair: pair[0])
+    if tilt <= views.TILTED_DEG:
+        return None
+    return RefusedInput(
+        "tilted-slices",
+        f"the short-axis slice of series {run.first.series_number} is tilted to the others by {tilt:.0f} degrees, more "
+        f"than {views.TILTED_DEG:.0f}: volumes cannot take it as parallel; name the series to use with --sax",
     )
 
 

@@ -13,6 +13,7 @@ from cinecmr.io.facts import read_facts
 from cinecmr.io.inspection import Inspection, Row
 from cinecmr.io.pixels import forget
 from cinecmr.io.planes import Lattice, heights
+from cinecmr.io.quality import quality_flags
 from cinecmr.io.stack import build, common_beat, spacing_flags, timing_flags
 from cinecmr.io.subject import subject_name
 from cinecmr.io.views import BETWEEN, CUTS, is_named
@@ -34,6 +35,7 @@ def read_dicom(path: Path, *, keep_id: bool = False, sax: str | None = None, rr_
         raise choice.refusal or RefusedInput("no-sax", f"no short-axis cine in {path}")
     stack, digest = choice.sax, hashlib.sha256()
     image, flags = build(stack.runs, stack.grid, stack.normal, choice.timing[View.SAX], View.SAX, digest)
+    flags += quality_flags(image)
     images: dict[tuple[View, Contrast], Image] = {(View.SAX, Contrast.CINE): image}
     used = {header.path for run in stack.runs for header in run.headers}
     for view, run in sorted(choice.long_axes.items(), key=lambda pair: pair[0].value):

@@ -170,7 +170,8 @@ def _affine(
         (k, run) for k, run in zip(grid.index, runs, strict=True) if run.grid == base.grid and not _turned(run, base)
     ]
     k = np.array([number for number, _ in alike], float)
-    corners = np.array([run.place.position for _, run in alike])
+    half = np.array(base.place.spacing) * (np.array(base.first.shape) - 1) / 2  # a tilted slice turns about its middle
+    corners = np.array([run.centre for _, run in alike]) - half @ base.place.axes
     affine = np.eye(4)
     affine[:3, :2] = (base.place.axes * np.array(base.place.spacing)[:, None]).T
     if len(alike) == 1:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cinecmr.anatomy import View
-from cinecmr.io.planes import SAME_SLICE_MM, Lattice, heights, lattice, mean_normal, parallel, tilt_deg
+from cinecmr.io.planes import PARALLEL_DEG, SAME_SLICE_MM, Lattice, heights, lattice, mean_normal, parallel, tilt_deg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cinecmr.io.planes import Run
 
-# Base to apex in the chest: left, forward, down. Measured on three real studies (13 degrees apart at most).
+# Base to apex in the chest: left, forward, down. Measured on two real studies (13 degrees apart).
 APEX = np.array([-0.65, 0.55, -0.50]) / np.linalg.norm([-0.65, 0.55, -0.50])
 USUAL_DEG, UNUSUAL_DEG = (
     35.0,
@@ -33,6 +33,11 @@ USUAL_DEG, UNUSUAL_DEG = (
 )  # a short axis within the first is usual; beyond the second lie body planes and RVOT
 BODY_PLANE_DEG = 15.0
 BETWEEN = "lies between two slices of the stack"
+TILTED_DEG, TILTED_TOO_MUCH_DEG = (
+    15.0,
+    40.0,
+)  # a slice may be used up to the first; beyond the second it is another view
+NEAR_MM = 25.0  # in plane, from the line through the centres of a stack
 MIN_SLICES = 3  # two parallel planes are a repeated long axis as often as a short axis
 
 # Where each plane cuts the wall seen from the apex: degrees from the lateral wall towards the anterior wall, of 180.
@@ -76,11 +81,49 @@ def find_short_axis(runs: Sequence[Run], *, named: bool = False) -> Stack | None
     stacks = [(_score(stack, named=named), stack) for stack in map(_stack, parallel(runs))]
     fit = [(score, stack) for score, stack in stacks if score > 0]
     if fit:
-        return max(fit, key=lambda pair: pair[0])[1]
+        return _with_tilted(max(fit, key=lambda pair: pair[0])[1], runs)
     odd = [stack for _, stack in stacks if len(stack.runs) >= 5 and not _body_plane(stack.normal)]
     if len(odd) != 1:
         return None
     return Stack(odd[0].runs, odd[0].grid, odd[0].normal, odd[0].left_out, unusual=True)
+
+
+def _with_tilted(stack: Stack, runs: Sequence[Run]) -> Stack:
+    """The stack with slices of its protocol that were planned askew.
+
+    One tilted by up to `TILTED_DEG` is taken where it fills a hole or lengthens the stack by one; one tilted further
+    only where it fills a hole, so that what is not there is refused for the right reason.
+    """
+    known = {id(run) for run in stack.runs} | {id(run) for run, _ in stack.left_out}
+    for run in runs:
+        tilt = tilt_deg(run.normal, stack.normal)
+        if id(run) in known or not PARALLEL_DEG <= tilt <= TILTED_TOO_MUCH_DEG:
+            continue
+        place = _place_in(stack, run)
+        ends = (-1, stack.grid.slices) if tilt <= TILTED_DEG else ()
+        if place is not None and (place in stack.grid.missing or place in ends):
+            stack = _inserted(stack, run, place)
+    return stack
+
+
+def _place_in(stack: Stack, run: Run) -> int | None:
+    """The slice number a plane of the stack's protocol would have; None where it is none of it."""
+    like = stack.runs[0].first
+    if run.first.description != like.description or all(run.grid != other.grid for other in stack.runs):
+        return None
+    number = (float(run.centre @ stack.normal) - stack.grid.start) / stack.grid.step
+    away = run.centre - np.mean([other.centre for other in stack.runs], axis=0)
+    in_plane = float(np.linalg.norm(away - (away @ stack.normal) * stack.normal))
+    return round(number) if abs(number - round(number)) < 0.25 and in_plane < NEAR_MM else None
+
+
+def _inserted(stack: Stack, run: Run, place: int) -> Stack:
+    pairs = sorted([*zip(stack.grid.index, stack.runs, strict=True), (place, run)], key=lambda pair: pair[0])
+    first = pairs[0][0]
+    index = tuple(k - first for k, _ in pairs)
+    missing = tuple(sorted(set(range(index[-1] + 1)) - set(index)))
+    grid = Lattice(stack.grid.start + first * stack.grid.step, stack.grid.step, index, missing)
+    return replace(stack, runs=tuple(one for _, one in pairs), grid=grid)
 
 
 def _score(stack: Stack, *, named: bool) -> float:

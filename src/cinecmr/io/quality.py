@@ -1,0 +1,56 @@
+"""Slices that do not go with their neighbours: signal lost to metal or banding, or another brightness.
+
+Each inner slice is compared with the two beside it, from the pixels alone. The outermost slices have one neighbour
+only and are not judged, nor is what spoils all slices alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cinecmr.study import Flag, Severity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cinecmr.study import Image
+
+TISSUE = 0.3  # of the brightest per cent of the stack: what both neighbours show at least as bright is tissue
+LOST = 0.25  # of its neighbours' brightness: below, a pixel's signal is lost
+LOST_SHARE = 0.15  # of the tissue that may be lost
+DARK, BRIGHT = 0.4, 2.5  # median brightness relative to the neighbours
+FEW_PIXELS = 30
+
+
+def quality_flags(image: Image) -> list[Flag]:
+    """What is odd about single slices of a short-axis cine.
+
+    Args:
+        image: a stack.
+
+    Returns:
+        `slice-quality`, naming the slice (counted from 1) and figures.
+    """
+    inner = [z for z in range(1, image.slices - 1) if not {z - 1, z, z + 1} & set(image.missing_slices)]
+    mean = image.data.mean(axis=-1, dtype=np.float32)
+    return [flag for z in inner for flag in _brightness(z, mean)]
+
+
+def _brightness(z: int, mean: NDArray[np.float32]) -> list[Flag]:
+    """Of one slice of the (x, y, z) mean over time."""
+    beside = np.minimum(mean[:, :, z - 1], mean[:, :, z + 1])
+    tissue = beside > TISSUE * float(np.percentile(mean, 99))
+    if tissue.sum() < FEW_PIXELS:
+        return []
+    ratio = mean[:, :, z][tissue] / beside[tissue]
+    level, lost = float(np.median(ratio)), float((ratio < LOST).mean())
+    if not DARK < level < BRIGHT:
+        message = f"slice {z + 1} is {level:.1f} times as bright as its neighbours; look at its contours"
+    elif lost > LOST_SHARE:
+        message = (f"slice {z + 1} has lost its signal in {100 * lost:.0f} % of what both neighbours show, as beside "
+                   "metal or in dark bands; look at its contours")  # fmt: skip
+    else:
+        return []
+    return [Flag("slice-quality", Severity.FLAG, message)]
