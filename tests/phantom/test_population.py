@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cinecmr.anatomy import Disease, Sex, Structure
-from cinecmr.phantom import population
+from cinecmr.phantom import population, stacks
 from cinecmr.phantom.disease import TRAINED_ON
 from cinecmr.phantom.population import GROUPS, draw_heart, draw_person
 from cinecmr.phantom.surroundings import draw_chest
@@ -221,6 +221,10 @@ def test_the_mildest_of_a_disease_is_a_healthy_heart(at_rest):
     healthy, mild = (draw_heart(np.random.default_rng(8), d, severity=0.0) for d in (Disease.NORMAL, Disease.DCM))
     assert mild.lv == healthy.lv
     assert mild.scar is None
+
+
+def test_stacks_are_learned_from_the_groups_that_keep_their_seeds():
+    assert stacks.GROUPS == TRAINED_ON
 
 
 def test_full_severity_is_what_a_seed_of_the_first_groups_always_gave(at_rest):

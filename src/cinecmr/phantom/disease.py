@@ -35,7 +35,6 @@ class Group:
         rv_angle: see `RightVentricle.angle`. flattening: of the septum.
         slope: see `LeftVentricle.squeeze_slope`; large where the apex is spared or closes.
         rv_wall: thickness of the right free wall, mm.
-        atrium: size of the left atrium against the usual one.
         rate: heart rate, beats a minute.
         age: youngest and oldest, years. male: share of men. body: scale of the body-mass index above 17.5 kg/m2,
             whose mean is 17.5 + 4.5 times this.
@@ -56,7 +55,6 @@ class Group:
     flattening: Range = (0.05, 0.03)
     slope: Range = (0.10, 0.03)
     rv_wall: Range = (3.2, 0.6)
-    atrium: Range = (1.0, 0.0)
     rate: Range = (72, 11)
     age: tuple[float, float] = (20, 82)
     male: float = 0.55
@@ -188,7 +186,6 @@ GROUPS: dict[Disease, Group] = {
         rv_reach=(0.92, 0.09),
         rv_squeeze=(0.80, 0.05),
         slope=(0.13, 0.04),
-        atrium=(1.12, 0.05),
         age=(42, 84),
         body=2.5,
     ),
@@ -203,7 +200,6 @@ GROUPS: dict[Disease, Group] = {
         taper=(0.03, 0.03),
         rv_reach=(1.04, 0.08),
         rv_squeeze=(0.80, 0.04),
-        atrium=(1.08, 0.05),
         rate=(55, 6),
         age=(18, 42),
         body=1.2,
@@ -221,7 +217,6 @@ GROUPS: dict[Disease, Group] = {
         rv_squeeze=(0.85, 0.05),
         slope=(0.24, 0.04),
         rv_wall=(6.5, 0.9),
-        atrium=(1.25, 0.08),
         rate=(78, 10),
         age=(52, 88),
         male=0.7,
