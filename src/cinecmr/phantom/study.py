@@ -5,22 +5,19 @@ One seed in; a `Study` as a reader would hand it over, and `Findings` taken from
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cinecmr.anatomy import Contrast, Disease, Landmark, Structure, View
-from cinecmr.phantom import views
-from cinecmr.phantom.film import Beats, Film
+from cinecmr.phantom import late
+from cinecmr.phantom.film import Beats
 from cinecmr.phantom.heart import MUSCLE_DENSITY, Heart
 from cinecmr.phantom.landmarks import mark
 from cinecmr.phantom.motion import HeartMotion
-from cinecmr.phantom.population import draw_heart
-from cinecmr.phantom.scanner import PRESETS, Look, Scanner, draw_look, expose
-from cinecmr.phantom.surroundings import draw_chest
-from cinecmr.phantom.torso import draw_torso
-from cinecmr.study import Facts, Findings, Image, Measurement, Study
+from cinecmr.phantom.pictures import take
+from cinecmr.phantom.visit import draw_visit, plan
+from cinecmr.study import Facts, Findings, Measurement, Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,85 +25,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cinecmr.phantom.atria import Atria
-    from cinecmr.phantom.chest import Chest
     from cinecmr.phantom.heart import Surfaces
-    from cinecmr.phantom.views import Placing, Planes
+    from cinecmr.phantom.scanner import Scanner
+    from cinecmr.phantom.views import Planes
+    from cinecmr.phantom.visit import Visit
 
 SOURCE = "phantom"
-_TORSO, _PLAN, _NOISE = 77, 100, 200  # what each generator of a visit is for, beside the one of heart and chest
 _HINGES = (
     Landmark.MITRAL_2C_ANTERIOR,
     Landmark.MITRAL_2C_INFERIOR,
     Landmark.MITRAL_4C_SEPTAL,
     Landmark.MITRAL_4C_LATERAL,
 )
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One person in one machine on one day: all that pictures and truth follow from.
-
-    Attributes:
-        seed, rescan: of the person, and which visit of the same person this is.
-        heart, chest: with atria. machine, look: how it is seen. placing: where it lies and what was planned.
-    """
-
-    seed: int
-    rescan: int
-    heart: Heart
-    chest: Chest
-    machine: Scanner
-    look: Look
-    placing: Placing
-
-    @property
-    def atria(self) -> Atria:
-        """The chest's chambers, which every visit has."""
-        if self.chest.chambers is None:
-            raise ValueError("this chest has no atria: draw it with torso.draw_torso")
-        return self.chest.chambers
-
-    def noise(self, view: View, contrast: Contrast) -> np.random.Generator:
-        """Of one image alone: no image depends on which others are made."""
-        place = list(View).index(view), list(Contrast).index(contrast)
-        return np.random.default_rng((7, self.seed, _NOISE + self.rescan, *place))
-
-
-def draw_visit(
-    seed: int,
-    disease: Disease | None = None,
-    *,
-    rescan: int = 0,
-    scanner: Scanner | None = None,
-    severity: float | None = None,
-    linked: bool = True,
-) -> Visit:
-    """Everything about a visit that a seed decides; see `synthetic_study`."""
-    if rescan < 0:
-        raise ValueError(f"rescan counts further visits of the same person from 0, got {rescan}")
-    rng = np.random.default_rng((7, seed))
-    heart = draw_heart(rng, disease, severity=severity, linked=linked)
-    chest = draw_chest(rng, heart)
-    machine = scanner or list(PRESETS.values())[int(rng.integers(len(PRESETS)))]
-    look = draw_look(machine, rng)
-    torso = draw_torso(np.random.default_rng((7, seed, _TORSO)), chest, heart)
-    placing = views.draw_placing(np.random.default_rng((7, seed, _PLAN)))
-    visit = Visit(seed, 0, heart, torso, machine, look, placing)
-    return visit if rescan == 0 else _again(visit, rescan)
-
-
-def _again(visit: Visit, rescan: int) -> Visit:
-    """The same person on another day: same heart, another pulse, another place on the table, another plan."""
-    rng = np.random.default_rng((7, visit.seed, _PLAN + rescan))
-    beat = visit.heart.beat
-    rate = float(np.exp(np.clip(rng.normal(0, 0.05), -0.12, 0.12)))
-    heart = replace(visit.heart, beat=replace(beat, rr_s=float(np.clip(beat.rr_s * rate, 0.3, 2.0))))
-    chest = replace(visit.chest, diaphragm_gap=max(visit.chest.diaphragm_gap + rng.normal(0, 2), 1.0))
-    fresh = draw_look(visit.machine, rng)
-    look = replace(visit.look, flow=fresh.flow, shading_direction=fresh.shading_direction, waves=fresh.waves)
-    moved = visit.placing.to_patient.copy()
-    moved[:3, 3] += rng.normal(0, 8, 3)
-    return replace(visit, rescan=rescan, heart=heart, chest=chest, look=look, placing=views.replan(moved, rng))
 
 
 def synthetic_study(
@@ -150,20 +80,9 @@ def synthetic_study(
     planes = plan(visit, matrix, long_axis=long_axis)
     moments = [scene.surfaces for scene in beats.scenes]
     known = truth(visit.heart, times, visit.atria, moments) | _where(visit, moments, planes)
-    shown = {view: one for view, one in planes.items() if Contrast.CINE in contrasts}
-    images, labels = _cines(visit, beats, shown, progress)
+    images, labels = take(visit, beats, planes, contrasts, progress)
     study = Study(f"phantom-{seed:05d}", images, _facts(visit), provenance=_provenance(visit))
     return study, Findings(labels=labels) | known | _excursion(visit, known)
-
-
-def plan(visit: Visit, matrix: tuple[int, int] | None = None, *, long_axis: bool = True) -> dict[View, Planes]:
-    """Every plane of a visit, the short axis first."""
-    rng = np.random.default_rng((7, visit.seed, _PLAN + visit.rescan, 1))
-    planes = {View.SAX: views.short_axis(visit.heart, visit.machine, visit.placing, rng, matrix)}
-    if long_axis:
-        for view in views.LONG_AXIS:
-            planes[view] = views.long_axis(view, visit.heart, visit.atria, visit.machine, visit.placing, matrix)
-    return planes
 
 
 def _facts(visit: Visit) -> Facts:
@@ -179,53 +98,8 @@ def _provenance(visit: Visit) -> dict[str, str]:
         "seed": str(visit.seed),
         "rescan": str(visit.rescan),
         "disease": visit.heart.person.disease.value,
+        "still_at": f"{late.moment(visit.heart):.4f}",  # share of the cycle of late enhancement and T2
     }
-
-
-Key = tuple[View, Contrast]
-
-
-def _cines(
-    visit: Visit, beats: Beats, planes: Mapping[View, Planes], progress: Callable[[float], None] | None
-) -> tuple[dict[Key, Image], dict[Key, NDArray[np.uint8]]]:
-    """Every slice of every view at every moment: picture and labels."""
-    images, labels, done, count = {}, {}, 0, sum(one.shape[2] for one in planes.values())
-    for view, one in planes.items():
-        rng = visit.noise(view, Contrast.CINE)
-        picture = np.zeros((*one.shape, len(beats.times)), np.float32)
-        found = np.zeros(picture.shape, np.uint8)
-        for z in range(one.shape[2]):
-            points, brightness = one.points(z), np.float32(np.exp(rng.normal(0, 0.04)))
-            film = Film(beats, points, one.normal, one.thickness, visit.look)
-            for t in range(len(beats.times)):
-                exposed = expose(film.signal(t), points, visit.machine, visit.look, rng)
-                picture[:, :, z, t] = exposed * brightness
-                found[:, :, z, t] = film.labels(t, reader=view is View.SAX)
-            done += 1
-            if progress:
-                progress(done / count)
-        key = view, Contrast.CINE
-        images[key], labels[key] = _image(visit, one, picture, beats.times, Contrast.CINE), found
-    return images, labels
-
-
-def _image(
-    visit: Visit, planes: Planes, picture: NDArray[np.float32], times: NDArray[np.float64], contrast: Contrast
-) -> Image:
-    """An image as DICOM holds it: 12 bits, seconds."""
-    scale = 1200.0 / max(float(np.percentile(picture, 99.5)), 1e-6)
-    data = np.clip(np.rint(picture * scale), 0, 4095).astype(np.int16)
-    rr = visit.heart.beat.rr_s
-    return Image(
-        data,
-        planes.affine,
-        times * rr,
-        planes.view,
-        contrast,
-        rr_ms=1000 * rr,
-        thickness_mm=planes.thickness,
-        slice_shift_mm=planes.shifts if planes.view is View.SAX else None,
-    )
 
 
 def _where(visit: Visit, moments: Sequence[Surfaces], planes: Mapping[View, Planes]) -> Findings:
