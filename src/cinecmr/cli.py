@@ -105,20 +105,21 @@ def analyze(
     Volumes, ejection fractions, mass and flags. Writes report.html, findings.json, measurements.csv and
     labels_sax.nii.gz to --out.
     """
-    from cinecmr.analyze import pipeline, report, run
+    from cinecmr.analyze import pipeline, report, run, stale
 
     started, making = time.perf_counter(), _progress("making a heart")
-    said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)  # what cannot be is refused first
-    read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
-    read = run.with_facts(read, said)
-    segmenter = run.segmenter(models, device, labels)
-    found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=_progress("finding the heart"))
-    options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age}
-    options |= {"ed": ed, "es": es, "sax": sax}
-    options |= {"rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
-    options |= {"seed": seed, "disease": disease} if truth is not None else {}
-    provenance = run.provenance(segmenter, options)
-    written = report.write_outputs(out, read, found, provenance=provenance, truth=truth)
+    with stale.setting_aside(out):  # what cannot be is refused first
+        said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)
+        read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
+        read = run.with_facts(read, said)
+        segmenter = run.segmenter(models, device, labels)
+        found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=_progress("finding the heart"))
+        options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age}
+        options |= {"ed": ed, "es": es, "sax": sax}
+        options |= {"rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
+        options |= {"seed": seed, "disease": disease} if truth is not None else {}
+        provenance = run.provenance(segmenter, options)
+        written = report.write_outputs(out, read, found, provenance=provenance, truth=truth)
     _show_analysis(read, found, truth, written, time.perf_counter() - started)
 
 
@@ -331,6 +332,21 @@ def evaluate_labels(
     from cinecmr.experiments import label_scores
 
     for line in label_scores.run(found, truth, out, spacing=not no_spacing, progress=_progress("scoring")):
+        print(line)
+
+
+@app.command()
+def gallery(
+    out: OutFolder,
+    seed: Annotated[int, typer.Option(help="of the first heart")] = 40,
+) -> None:
+    """Show six synthetic hearts as moving pictures, every view and contrast.
+
+    Writes one animated picture a heart, and a page that holds them.
+    """
+    from cinecmr.experiments import phantom_gallery
+
+    for line in phantom_gallery.run(out, seed, _progress("making hearts")):
         print(line)
 
 
