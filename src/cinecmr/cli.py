@@ -87,9 +87,7 @@ def analyze(
     weight: Annotated[float | None, typer.Option(help="kg, 2 to 400")] = None,
     sex: Annotated[Sex | None, typer.Option(case_sensitive=False)] = None,
     age: Annotated[float | None, typer.Option(help="years")] = None,
-    ed: Annotated[
-        int | None, typer.Option(help="end-diastolic frame, counted from 0, in place of the one found")
-    ] = None,
+    ed: Annotated[int | None, typer.Option(help="end-diastolic frame, counted from 0, not the one found")] = None,
     es: Annotated[int | None, typer.Option(help="end-systolic frame, counted from 0")] = None,
     sax: Sax = None,
     rr_ms: RRms = None,
@@ -114,11 +112,9 @@ def analyze(
         read = run.with_facts(read, said)
         segmenter = run.segmenter(models, device, labels)
         found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=_progress("finding the heart"))
-        options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age}
-        options |= {"ed": ed, "es": es, "sax": sax}
-        options |= {"rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
-        options |= {"seed": seed, "disease": disease} if truth is not None else {}
-        provenance = run.provenance(segmenter, options)
+        options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es}
+        options |= {"sax": sax, "rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
+        provenance = run.provenance(segmenter, options | ({} if truth is None else {"seed": seed, "disease": disease}))
         written = report.write_outputs(out, read, found, provenance=provenance, truth=truth)
     _show_analysis(read, found, truth, written, time.perf_counter() - started)
 
@@ -321,9 +317,7 @@ def evaluate_labels(
     found: Annotated[Path, typer.Argument(metavar="FOUND", help="SUBJECT_ED.nii.gz, SUBJECT_ES.nii.gz, ...")],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="SUBJECT/SUBJECT_ED_gt.nii.gz and so on, or as FOUND")],
     out: OutFolder,
-    no_spacing: Annotated[
-        bool, typer.Option("--no-spacing", help="the files' voxel spacing is not true: no mm")
-    ] = False,
+    no_spacing: Annotated[bool, typer.Option("--no-spacing", help="the spacing stated is not true: no mm")] = False,
 ) -> None:
     """Score label maps against true ones.
 

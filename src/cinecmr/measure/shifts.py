@@ -49,8 +49,8 @@ def shift_flags(labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> list[
     flags = []
     while off.max(initial=0.0) >= SHIFTED_MM:
         largest = int(np.argmax(off))
-        message = (f"slice {largest} lies about {off[largest]:.0f} mm off the line through its neighbours, as after another "
-                   "breath-hold: shapes suffer by it, volumes hardly")  # fmt: skip
+        message = (f"slice {largest} lies about {off[largest]:.0f} mm off the line through its neighbours, as after "
+                   "another breath-hold: shapes suffer by it, volumes hardly")  # fmt: skip
         flags.append(Flag("slice-shift", Severity.FLAG, message))
         off[max(0, largest - 1) : largest + 2] = (
             0.0  # a shifted slice makes its neighbours look shifted the other way, by half
