@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cinecmr.anatomy import Contrast, Disease, Structure, View
+from cinecmr.anatomy import Contrast, Disease, Landmark, Structure, View
 from cinecmr.geometry import plane_normal, voxel_volume_ml
 from cinecmr.phantom.heart import Heart
 from cinecmr.phantom.population import draw_heart
@@ -169,3 +169,103 @@ def test_progress_rises_to_one():
 def test_the_study_holds_the_heart_its_seed_draws(visit):
     heart = draw_heart(np.random.default_rng((7, 3)), Disease.NORMAL)
     assert visit[1].measurements["LVEDV"].value == pytest.approx(heart.volumes_ml(0.0)[Structure.LV])
+
+
+def test_every_view_has_labels_and_the_long_axis_shows_atria(visit):
+    study, known = visit
+    assert set(known.labels) == set(study.images)
+    for key, image in study.images.items():
+        assert known.labels[key].shape == image.data.shape
+    assert {4, 5} <= set(np.unique(known.labels[View.LAX_4C, Contrast.CINE]))
+    assert 4 in known.labels[View.LAX_2C, Contrast.CINE]
+    assert set(np.unique(known.labels[SAX])) == {0, 1, 2, 3}
+
+
+def test_atria_are_measured_and_fill_while_the_ventricles_empty(visit):
+    _, known = visit
+    value = {name: m.value for name, m in known.measurements.items()}
+    for side in ("LA", "RA"):
+        assert value[f"{side}Vmax"] == known.curves[side].max()
+        assert value[f"{side}Vmin"] == known.curves[side].min() == known.curves[side][0]
+        assert value[f"{side}EF"] == pytest.approx(100 * (1 - value[f"{side}Vmin"] / value[f"{side}Vmax"]))
+    assert np.corrcoef(known.curves["LA"], known.curves["LV"])[0, 1] < -0.5
+
+
+def test_mapse_is_how_far_the_mitral_plane_falls(visit):
+    study, known = visit
+    heart = draw_heart(np.random.default_rng((7, 3)), Disease.NORMAL)
+    low = min(heart.lv.base(float(heart.beat.activation(t))) for t in study[View.SAX].times / heart.beat.rr_s)
+    assert known.measurements["MAPSE"].value == pytest.approx(heart.lv.length - low, abs=1.0)
+
+
+def test_landmarks_and_motion_are_known_at_every_frame(visit):
+    study, known = visit
+    assert set(known.landmarks) == set(Landmark)
+    assert {points.shape for points in known.landmarks.values()} == {(study[View.SAX].frames, 3)}
+    start = known.landmarks[Landmark.APEX_4C][:1]
+    np.testing.assert_allclose(known.motion.displacement(start, 0.0), 0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def twice():
+    """The same person on two days."""
+    recipe = {"matrix": (32, 32), "frames": 4, "long_axis": False}
+    return [synthetic_study(11, Disease.DCM, rescan=number, **recipe) for number in (0, 1)]
+
+
+def test_a_rescan_finds_the_same_volumes_in_another_picture(twice):
+    (first, known), (second, again) = twice
+    for name in ("LVEDV", "LVESV", "LVM", "RVEDV", "LAVmax"):
+        assert known.measurements[name].value == again.measurements[name].value, name
+    assert first.subject == second.subject
+    assert (first.provenance["rescan"], second.provenance["rescan"]) == ("0", "1")
+    assert first[View.SAX].rr_ms != second[View.SAX].rr_ms
+    assert second[View.SAX].rr_ms == pytest.approx(first[View.SAX].rr_ms, rel=0.13)
+    assert not np.allclose(first[View.SAX].affine, second[View.SAX].affine, atol=0.5)
+
+
+def test_voxels_of_a_rescan_repeat_within_what_slices_allow(twice):
+    counted = []
+    for study, known in twice:
+        counted.append(
+            (known.labels[SAX] == Structure.LV).sum(axis=(0, 1, 2)) * voxel_volume_ml(study[View.SAX].affine)
+        )
+    np.testing.assert_allclose(counted[0], counted[1], rtol=0.15)
+    assert not np.array_equal(counted[0], counted[1])
+
+
+def test_a_negative_rescan_is_refused():
+    with pytest.raises(ValueError, match="rescan counts further visits"):
+        synthetic_study(1, rescan=-1)
+
+
+def test_other_contrasts_change_nothing_in_the_cine():
+    recipe = {"matrix": (24, 24), "frames": 2, "long_axis": False}
+    alone, known = synthetic_study(8, Disease.INFARCT, **recipe)
+    both, more = synthetic_study(8, Disease.INFARCT, contrasts=tuple(Contrast), **recipe)
+    np.testing.assert_array_equal(alone[View.SAX].data, both[View.SAX].data)
+    np.testing.assert_array_equal(known.labels[SAX], more.labels[SAX])
+    assert both[View.SAX, Contrast.TAGGED].data.shape == (24, 24, 3, 2)
+    for still in (Contrast.LGE, Contrast.T2):
+        image = both[View.SAX, still]
+        assert image.frames == 1
+        np.testing.assert_array_equal(image.affine, both[View.SAX].affine)
+        labels = more.labels[View.SAX, still]
+        scar = np.isin(labels, (Structure.SCAR, Structure.NO_REFLOW))
+        assert 0 < scar.sum() < (labels == Structure.MYO).sum() + scar.sum()
+    bright = both[View.SAX, Contrast.LGE].data
+    found = more.labels[View.SAX, Contrast.LGE]
+    assert np.median(bright[found == Structure.SCAR]) > 1.5 * np.median(bright[found == Structure.MYO])
+
+
+def test_tagged_slices_lie_at_base_middle_and_apex_of_the_same_heart(visit):
+    study, known = synthetic_study(
+        3, Disease.NORMAL, matrix=(32, 32), frames=1, long_axis=False, contrasts=(Contrast.TAGGED,)
+    )
+    image = study[View.SAX, Contrast.TAGGED]
+    assert study.views == ()
+    heart = draw_heart(np.random.default_rng((7, 3)), Disease.NORMAL)
+    assert image.spacing[2] == pytest.approx(0.25 * heart.lv.length, rel=0.2)
+    labels = known.labels[View.SAX, Contrast.TAGGED][..., 0]
+    assert all((labels[:, :, z] == Structure.MYO).sum() > 5 for z in range(3))
+    assert known.measurements["LVEDV"] == visit[1].measurements["LVEDV"]
