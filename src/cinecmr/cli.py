@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ import typer
 from cinecmr.anatomy import Disease, Sex
 from cinecmr.errors import RefusedInput
 from cinecmr.phantom import dicom_words
+from cinecmr.phantom.formats import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
 DONE, ERROR, REFUSED, DONE_WITH_FLAGS = 0, 1, 3, 4
 DEFAULT_MODEL = "sax-unet"
-
-
-class Format(Enum):
-    """What a synthetic subject is written as; `phantom.cohort` has the same, too slow to import for `--help`."""
-
-    DICOM = "dicom"
-    NIFTI = "nifti"
 
 
 app = typer.Typer(
@@ -179,7 +172,7 @@ def phantom(
     from cinecmr.phantom import cohort
 
     habits = (vendor, tuple(fault or ()), syntax)
-    plan = cohort.Cohort(subjects, seed, cohort.Format(format.value), disease, frames, matrix, *habits)
+    plan = cohort.Cohort(subjects, seed, format, disease, frames, matrix, *habits)
     table = cohort.write(out, plan, workers=workers, progress=_progress("making hearts"))
     print(f"{subjects} subjects in {out}, true volumes in {table}")
 

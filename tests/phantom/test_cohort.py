@@ -17,8 +17,9 @@ import pytest
 from cinecmr.anatomy import Disease
 from cinecmr.errors import RefusedInput
 from cinecmr.phantom import dicom_words
-from cinecmr.phantom.cohort import Cohort, Format, read_truth, subject_name, write
+from cinecmr.phantom.cohort import Cohort, read_truth, subject_name, write
 from cinecmr.phantom.dicom_faults import FAULTS
+from cinecmr.phantom.formats import Format
 
 SMALL = {"format": Format.NIFTI, "frames": 3, "matrix": 40}
 

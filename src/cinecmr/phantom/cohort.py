@@ -13,7 +13,6 @@ import json
 import shutil
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from enum import Enum
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from cinecmr import __version__
 from cinecmr.anatomy import Contrast, Disease, View
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
+from cinecmr.phantom.formats import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
 
 UNFINISHED = "unfinished"
 MEASURED = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF")
-
-
-class Format(Enum):
-    """What a subject is written as."""
-
-    DICOM = "dicom"
-    NIFTI = "nifti"
 
 
 @dataclass(frozen=True)
