@@ -1,7 +1,7 @@
 """Late gadolinium enhancement and T2-weighted imaging of the same heart: one still frame each, in mid-diastole.
 
 Both are inversion recoveries. LGE waits until normal muscle, which has taken up some contrast agent, passes zero; scar
-holds more of it and is bright, a core without reflow has had none and is dark. T2 weighting nulls fat and blackens
+holds more of it and is bright, a core without reflow has had little and is dark. T2 weighting nulls fat and blackens
 blood; water in an acute infarct is bright.
 """
 
@@ -39,14 +39,14 @@ _T1_LATE: dict[Tissue, float] = {
     Tissue.SPLEEN: 340,
     **dict.fromkeys(BLOOD, 320.0),
 }
-_T1_LATE_KINDS: dict[Structure, float] = {Structure.SCAR: 255, Structure.NO_REFLOW: 850, Structure.OEDEMA: 410}
+_T1_LATE_KINDS: dict[Structure, float] = {Structure.SCAR: 255, Structure.NO_REFLOW: 530, Structure.OEDEMA: 410}
 # Amyloid binds the agent: muscle keeps more of it and blood less, so that blood is nearly as dark as nulled muscle.
 _T1_LATE_AMYLOID = _T1_LATE | dict.fromkeys(BLOOD, 420.0) | {Tissue.MYOCARDIUM: 440.0}
 _T1_LATE_AMYLOID_KINDS = _T1_LATE_KINDS | {Structure.SCAR: 310.0}
 _BEATS = 2  # between two inversions
 PSIR_ZERO = 1.5  # level of zero magnetisation in a phase-sensitive image, in units of the blood's signal
 _ECHO_MS = 64.0  # effective echo time of the T2-weighted turbo spin echo
-_T2_STRETCH = {Structure.SCAR: 1.40, Structure.NO_REFLOW: 0.95, Structure.OEDEMA: 1.45}  # acute, against normal muscle
+_T2_STRETCH = {Structure.SCAR: 1.45, Structure.NO_REFLOW: 0.95, Structure.OEDEMA: 1.50}  # acute, against normal muscle
 _T1_STRETCH = {Structure.SCAR: 1.20, Structure.NO_REFLOW: 1.15, Structure.OEDEMA: 1.20}
 _STRAND = 0.4  # share of muscle where strands cross the right ventricle's cavity
 _SLACK_MM = 2.0  # trabeculae and coats so near to changed wall look like it
@@ -192,7 +192,7 @@ def t2(
         scene: heart and chest, at `moment` of the beat.
         points: (x, y, 3) centres of the pixels, heart coordinates, mm.
         normal: (3,) unit normal of the slice.
-        scanner: thickness, point spread and coils; noisier than the cine.
+        scanner: thickness, point spread and coils; muscle is noisier than in the cine.
         look: grain and coils of this study.
         rng: of the noise.
 
@@ -209,7 +209,7 @@ def t2(
         return mark(codes, np.where(flowing, values * slow, values).astype(np.float32), at)
 
     signal = slice_signal(scene, points, normal, scanner.slice_mm, seen, alter=alter)
-    machine = replace(scanner, snr=0.5 * scanner.snr, banding=0.0)
+    machine = replace(scanner, snr=0.9 * scanner.snr, banding=0.0)
     return expose(signal, points, machine, seen, rng, bright=2.5 * signals.muscle)
 
 

@@ -241,8 +241,8 @@ def _failing_right(rng: np.random.Generator, rv: RightVentricle, severity: float
     triangle = [(-0.75, 0.85), (0.65, 0.9), (0.0, 0.12)]
     still, bulge = [], []
     for theta, height in (triangle[i] for i in rng.permutation(3)[: 1 + round(2 * severity)]):
-        where = (theta + rng.normal(0, 0.08), height + rng.normal(0, 0.03))
-        wide = (rng.uniform(0.22, 0.4), rng.uniform(0.14, 0.24))
-        still.append(Region(*where, *wide, 1.0 + 0.12 * severity * rng.random()))
-        bulge.append(Region(*where, *(0.8 * w for w in wide), severity * rng.uniform(0.05, 0.25)))
+        at, up = theta + rng.normal(0, 0.08), height + rng.normal(0, 0.03)
+        wide, high = rng.uniform(0.22, 0.4), rng.uniform(0.14, 0.24)
+        still.append(Region(at, up, wide, high, 1.0 + 0.12 * severity * rng.random()))
+        bulge.append(Region(at, up, 0.8 * wide, 0.8 * high, severity * rng.uniform(0.05, 0.25)))
     return replace(rv, still=tuple(still), bulge=tuple(bulge))
