@@ -35,7 +35,7 @@ def end_point_errors(found: Motion, truth: Motion, points: Array, times: Sequenc
         (t, n) mm.
     """
     gaps = [found.displacement(points, float(t)) - truth.displacement(points, float(t)) for t in times]
-    return np.linalg.norm(np.stack(gaps), axis=-1)
+    return np.asarray(np.linalg.norm(np.stack(gaps), axis=-1))
 
 
 @dataclass(frozen=True)

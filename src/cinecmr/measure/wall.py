@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 WAVES = 8  # of a contour around the axis: finer ones are pixels, not anatomy
 CLOSED = 0.8  # of its radius in the slices below: a ring that comes nearer to its middle is cut by the mitral plane
 FEWEST_SLICES = 3  # with a cavity
+STEEPNESS_MM = 4.0  # how far up and down a layer is looked at to tell how steep it is
 _SECTORS = 12  # in which a ring is compared with those below
 
 
@@ -61,8 +62,9 @@ class Contour:
 
 @dataclass(frozen=True)
 class _Ring:
-    """One slice: its middle (x, y in the slice plane, mm), both contours, and radii of its sectors, mm."""
+    """One slice z: its middle (x, y in the slice plane, mm), both contours, and radii of its sectors, mm."""
 
+    z: int
     middle: Array
     endo: Contour
     epi: Contour
@@ -168,7 +170,7 @@ class _Stack:
             angles.append(np.arctan2(across[:, 1], across[:, 0]))
         endo, epi = (Contour.around(angle, self.pixel_mm2) for angle in angles)
         pixels = np.histogram(angles[1], bins=_SECTORS, range=(-np.pi, np.pi))[0]
-        return _Ring(middle, endo, epi, np.sqrt(pixels * (self.pixel_mm2 * _SECTORS / np.pi)))
+        return _Ring(z, middle, endo, epi, np.sqrt(pixels * (self.pixel_mm2 * _SECTORS / np.pi)))
 
     def _plane(self, index: NDArray[np.intp], z: int) -> Array:
         """(n, 2) in the slice plane, mm, of (n, 2) pixel indices."""
@@ -197,12 +199,24 @@ class _Stack:
 
     def _up(self, z: int, rings: dict[int, _Ring], theta: Array, depth: Array) -> Array:
         """(n, 2) how far the layers move across the slice plane per mm up the axis, from the slices on both sides."""
-        low, high = (near if near in rings else z for near in (z - 1, z + 1))
+        own = rings[z].z  # another than z where the mitral plane cuts the slice: as steep as just below
+        step = max(1, round(STEEPNESS_MM / abs(self.height[1] - self.height[0])))
+        reached = [[at for at in range(own, own + way * (step + 1), way) if at in rings] for way in (-1, 1)]
+        low, high = (max((at for at in way if rings[at].z == at), key=lambda at: abs(at - own)) for way in reached)
         if low == high:
             return np.zeros((len(theta), 2))
+        near = [rings[at] for at in (low, own, high)]
+        endo = _steepness([ring.endo for ring in near], theta)
+        epi = _steepness([ring.epi for ring in near], theta)
         way = np.stack([np.cos(theta), np.sin(theta)], axis=1)
-        places = []
-        for near in (low, high):
-            endo, epi = rings[near].endo.radius(theta)[0], rings[near].epi.radius(theta)[0]
-            places.append(rings[near].middle + (endo + depth * (epi - endo))[:, None] * way)
-        return np.asarray((places[1] - places[0]) / (self.height[high] - self.height[low]))
+        outwards = (endo + depth * (epi - endo))[:, None] * way
+        return np.asarray((outwards + rings[high].middle - rings[low].middle) / (self.height[high] - self.height[low]))
+
+
+def _steepness(contours: list[Contour], theta: Array) -> Array:
+    """Growth of a radius from the lower to the upper of three contours, mm, at the radius of the middle one.
+
+    It is that of the square, which is even as far as a bowl's tip.
+    """
+    low, radius, high = (contour.radius(theta)[0] for contour in contours)
+    return np.divide(high**2 - low**2, 2 * radius, out=np.zeros_like(radius), where=radius > 0)

@@ -48,7 +48,8 @@ def wall_points(
     kept = (weights > 0) & (radius > 1e-6)
     theta, height, depth = theta[kept], height[kept], depth[kept]
     matrix = np.eye(4) if affine is None else np.asarray(affine, np.float64)
-    share = (height - lv.apex_wall) / (lv.length - lv.apex_wall)
+    tip = _cavity_tip(heart)
+    share = (height - tip) / (lv.length - tip)
     return WallPoints(
         apply_affine(matrix, points[kept]),
         *_directions(heart, theta, height, depth, follow_wall, matrix[:3, :3]),
@@ -76,6 +77,14 @@ def _directions(
     along = by_height[:, None] * out + (_axis(heart, height + h) - _axis(heart, height - h)) / (2 * h)
     radial, longitudinal = wall_directions(out, circumferential, along)
     return radial @ turn.T, circumferential @ turn.T, longitudinal @ turn.T
+
+
+def _cavity_tip(heart: Heart) -> float:
+    """Height at which the cavity begins, mm: added wall may close its lowest part."""
+    heights = np.arange(0.0, heart.lv.length, 0.1)
+    angles = np.linspace(-np.pi, np.pi, 72, endpoint=False)
+    open_there = heart.lv.reference_radii(angles, heights[:, None])[0].max(axis=1) > 0
+    return float(heights[int(np.argmax(open_there))])
 
 
 def _layer(heart: Heart, theta: Array, height: Array, depth: Array) -> tuple[Array, Array]:
