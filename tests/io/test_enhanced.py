@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
 
 from cinecmr import io
-from cinecmr.anatomy import View
+from cinecmr.anatomy import Contrast, View
 from cinecmr.errors import RefusedInput
 from cinecmr.phantom.dicom_files import write_dicom
 
@@ -158,3 +160,25 @@ def test_no_identifier_reaches_the_inspection_of_enhanced_objects(tmp_path, shor
 def test_a_fault_of_enhanced_objects_needs_a_vendor_that_writes_them(tmp_path, short_ball):
     with pytest.raises(ValueError, match=r"'shared-place' is one of enhanced objects: choose a vendor of siemens-xa"):
         write_dicom(short_ball.study, tmp_path / "dicom", vendor="siemens", faults=["shared-place"])
+
+
+@pytest.mark.parametrize("vendor", ["siemens", "siemens-xa", "ge", "philips-enhanced"])
+def test_d33_tagged_late_and_t2_images_of_one_visit_are_left_out_with_their_reasons(tmp_path, short_ball, vendor):
+    cine = short_ball.image
+    still = {"data": cine.data[..., :1], "times": cine.times[:1]}
+    others = {
+        (View.SAX, Contrast.TAGGED): replace(cine, contrast=Contrast.TAGGED),
+        (View.SAX, Contrast.LGE): replace(cine, contrast=Contrast.LGE, **still),
+        (View.SAX, Contrast.T2): replace(cine, contrast=Contrast.T2, **still),
+    }
+    visit = replace(short_ball.study, images={**others, **short_ball.study.images})
+    write_dicom(visit, tmp_path / "dicom", vendor=vendor)
+    found = io.read(tmp_path / "dicom")
+    np.testing.assert_allclose(found[View.SAX].data, cine.data, atol=1e-3)
+    assert found.views == (View.SAX,)
+    left = {row.description.split()[-1]: row.reason for row in io.inspect(tmp_path / "dicom").rows if not row.used}
+    assert left == {
+        "TAG": "tagging",
+        "LGE": "late enhancement or another inversion still",
+        "STIR": "one frame: not a cine",
+    }

@@ -107,6 +107,8 @@ def _shared(files: list[Frame], form: Form, *, place: bool) -> Any:
     if not form.legacy:
         kind = [str(first.ImageType[0]), "PRIMARY", "CARDIAC", "NONE"]
         group.MRImageFrameTypeSequence = [_item(FrameType=kind, ComplexImageComponent="MAGNITUDE")]
+        if "InversionTime" in first:
+            group.MRModifierSequence = [_item(InversionTimes=[float(first.InversionTime)])]
         group.MREchoSequence = [_item(EffectiveEchoTime=float(first.get("EchoTime", 1.5)))]
     return group
 

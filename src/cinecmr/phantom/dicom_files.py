@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+OTHER_CONTRASTS = {  # words added to a series' description, and its sequence
+    Contrast.TAGGED: ("TAG", "*fl2d1tag"),
+    Contrast.LGE: ("PSIR LGE", "*fl2d1"),
+    Contrast.T2: ("T2 STIR", "*tse2d1"),
+}
 RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 PLANTED_NAME, PLANTED_ID = "PLANTED^NAME", "PLANTED-ID"
 BIRTH, DAY, NINE_OCLOCK = "19601231", "20240105", 9 * 3600.0
@@ -151,7 +156,7 @@ def write_dicom(
     """Write a study as DICOM files: one a frame, or enhanced objects of many frames, as the vendor does.
 
     Args:
-        study: any cine views; slices named in `missing_slices` are not written.
+        study: cines and any other contrasts; slices named in `missing_slices` are not written.
         folder: made if absent.
         seed: of identifiers and of what the faults draw.
         vendor: a name of `VENDORS`; that of the study's own scanner, where one is known, when None.
@@ -211,12 +216,10 @@ def _vendor_of(study: Study) -> str:
 
 
 def frames_of(study: Study, vendor: Vendor, seed: int) -> list[Frame]:
-    """Every frame of every cine, in the order a scanner would send them."""
+    """Every frame of every image, cines first, in the order a scanner would send them."""
     files: list[Frame] = []
     series, clock = 1, NINE_OCLOCK
-    for (view, contrast), image in study.images.items():
-        if contrast is not Contrast.CINE:
-            continue
+    for (view, contrast), image in sorted(study.images.items(), key=lambda pair: pair[0][1] is not Contrast.CINE):
         pixels, slope = _stored(image.data, vendor)
         number = 0
         for z in range(image.slices):
@@ -226,8 +229,10 @@ def frames_of(study: Study, vendor: Vendor, seed: int) -> list[Frame]:
                 number += 1
                 ds = _dataset(study, image, view, z, t, vendor, f"{seed}/{study.subject}", series, number)
                 _put_pixels(ds, pixels[:, :, z, t].T, vendor, slope)
+                _put_contrast(ds, contrast)
                 _put_clock(ds, clock, clock + 12 + 0.03 * t)
-                files.append(Frame(ds, view, z, t, f"{series:03d}/{number:05d}.dcm", form=vendor.form))
+                shows = view if contrast is Contrast.CINE else None  # faults are those of cines
+                files.append(Frame(ds, shows, z, t, f"{series:03d}/{number:05d}.dcm", form=vendor.form))
             clock += 25.0
             if vendor.series_per_slice:
                 series, number = series + 1, 0
@@ -289,6 +294,19 @@ def _dataset(
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = UID(EXPLICIT_LITTLE)  # the rest of it follows when the file is written
     return ds
+
+
+def _put_contrast(ds: Any, contrast: Contrast) -> None:
+    """What tells another contrast from a cine: its name, its sequence, how it was prepared."""
+    if contrast is Contrast.CINE:
+        return
+    words, sequence = OTHER_CONTRASTS[contrast]
+    ds.SeriesDescription = ds.ProtocolName = f"{ds.SeriesDescription} {words}"
+    ds.SequenceName, ds.ImageType = sequence, ["ORIGINAL", "PRIMARY", "M", "NORM"]
+    if contrast is Contrast.LGE:
+        ds.InversionTime = decimal(300)
+    elif contrast is Contrast.T2:
+        ds.EchoTime = decimal(55)
 
 
 def _put_person(ds: Any, subject: str, facts: Facts, vendor: Vendor) -> None:
