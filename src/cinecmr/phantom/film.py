@@ -55,15 +55,16 @@ class Beats:
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """One of the planes through a slice's thickness, where the heart can reach. n points.
+class _Reached:
+    """The points through a slice's thickness that the heart can reach, layer after layer. n points in all.
 
     Attributes:
-        near: (n,) flat pixel indices. points: (n, 3) heart coordinates, mm. spots: of them.
+        near: for each layer its flat pixel indices, and where its points lie among the n.
+        points: (n, 3) heart coordinates, mm. spots: of them.
         codes: (n,) `Tissue` of the backdrop. swirl: (2, n) sine and cosine part of the blood's flow pattern.
     """
 
-    near: NDArray[np.intp]
+    near: list[tuple[NDArray[np.intp], slice]]
     points: NDArray[np.float32]
     spots: Spots
     codes: NDArray[np.uint8]
@@ -90,36 +91,40 @@ class Film:
             self._signed[[Tissue.FAT, Tissue.MARROW]] *= -1
         self._still = np.zeros(points.shape[:2], np.float32).ravel()
         offsets = ((np.arange(_THROUGH) + 0.5) / _THROUGH - 0.5) * thickness
-        self._layers = [self._layer(points + (o * normal).astype(np.float32)) for o in offsets]
+        layers = [points.reshape(-1, 3) + (offset * normal).astype(np.float32) for offset in offsets]
+        self._reached = self._prepare(layers)
 
-    def _layer(self, points: NDArray[np.float32]) -> _Layer:
+    def _prepare(self, layers: list[NDArray[np.float32]]) -> _Reached:
         """Adds what stands still to the still picture and keeps the rest."""
-        scene = self.beats.scenes[0]
-        flat = points.reshape(-1, 3)
-        spots = scene.spots(flat)
-        codes = scene.backdrop(spots)
-        moving = self.beats.reached(spots) | _is_blood(codes)
-        far = self._signed[codes] * (1 + self.look.grain[codes] * spots.noise)
-        self._still += np.where(moving, 0, far)
-        near = np.flatnonzero(moving)
-        fields = ("x", "y", "z", "r", "above", "at", "row", "noise")
-        spots = replace(spots, **{name: np.ascontiguousarray(getattr(spots, name)[near]) for name in fields})
-        phases = [w[0] * spots.x + w[1] * spots.y + w[2] * spots.z + w[3] for w in self.look.waves]
+        scene, near, points, codes, begin = self.beats.scenes[0], [], [], [], 0
+        for layer in layers:
+            spots = scene.spots(layer)
+            tissues = scene.backdrop(spots)
+            moving = self.beats.reached(spots) | _is_blood(tissues)
+            self._still += np.where(moving, 0, self._signed[tissues] * (1 + self.look.grain[tissues] * spots.noise))
+            where = np.flatnonzero(moving)
+            near.append((where, slice(begin, begin + len(where))))
+            points.append(layer[where])
+            codes.append(tissues[where])
+            begin += len(where)
+        kept = np.concatenate(points)
+        phases = [kept @ w[:3] + w[3] for w in self.look.waves]
         swirl = np.stack([np.sum([f(p) for p in phases], axis=0) / 3 for f in (np.sin, np.cos)]).astype(np.float32)
-        return _Layer(near, flat[near], spots, codes[near], swirl)
+        return _Reached(near, kept, scene.spots(kept), np.concatenate(codes), swirl)
 
     def signal(self, number: int) -> NDArray[np.float32]:
         """(x, y) signal at one of the moments, as `scanner.slice_signal` gives it."""
-        scene = self.beats.scenes[number]
-        total = self._still.copy()
+        scene, reached = self.beats.scenes[number], self._reached
+        spots = replace(reached.spots, above=scene.surfaces.above_mitral(reached.points))
+        codes = reached.codes.copy()
+        scene.paint_heart(codes, spots)
         turn = 6.28 * scene.time
-        for layer in self._layers:
-            spots = replace(layer.spots, above=scene.surfaces.above_mitral(layer.points))
-            codes = layer.codes.copy()
-            scene.paint_heart(codes, spots)
-            value = self._signed[codes] * (1 + self.look.grain[codes] * spots.noise)
-            swirl = layer.swirl[0] * np.float32(np.cos(turn)) + layer.swirl[1] * np.float32(np.sin(turn))
-            total[layer.near] += np.where(_is_blood(codes), value * (1 + np.float32(self.look.flow) * swirl), value)
+        swirl = reached.swirl[0] * np.float32(np.cos(turn)) + reached.swirl[1] * np.float32(np.sin(turn))
+        flow = np.where(_is_blood(codes), 1 + np.float32(self.look.flow) * swirl, np.float32(1))
+        value = self._signed[codes] * (1 + self.look.grain[codes] * spots.noise) * flow
+        total = self._still.copy()
+        for where, part in reached.near:
+            total[where] += value[part]
         return np.asarray(total / np.float32(_THROUGH), np.float32).reshape(self.shape)
 
     def labels(self, number: int, reader: bool) -> NDArray[np.uint8]:
@@ -129,14 +134,15 @@ class Film:
             number: of the moment.
             reader: as a reader contours short-axis slices: whole rings, no atria. Otherwise all that the plane cuts.
         """
-        layer, scene = self._layers[_THROUGH // 2], self.beats.scenes[number]
+        scene, (where, part) = self.beats.scenes[number], self._reached.near[_THROUGH // 2]
         heart, chambers = self.beats.heart, self.beats.chest.chambers
+        points = self._reached.points[part]
         read = heart.reader_labels if reader else heart.labels_on
-        found = read(layer.points, scene.surfaces)
+        found = read(points, scene.surfaces)
         if chambers is not None and not reader:
-            chambers.label(found, layer.points, heart, scene.surfaces, scene.time)
+            chambers.label(found, points, heart, scene.surfaces, scene.time)
         codes = np.zeros(self.shape, np.uint8)
-        codes.ravel()[layer.near] = found
+        codes.ravel()[where] = found
         return codes
 
 

@@ -185,10 +185,10 @@ class Outlets:
             )
             course = np.array([np.cos(angle), np.sin(angle), rise], np.float32)
             course /= np.linalg.norm(course)
-            off = points - start
-            along = off @ course
+            dx, dy, dz = (points[:, i] - start[i] for i in range(3))
+            along = dx * course[0] + dy * course[1] + dz * course[2]
+            apart = np.sqrt(np.clip(dx**2 + dy**2 + dz**2 - along**2, 0, None))
             near = (along > 0) & (along < 75)
-            apart = np.sqrt(np.clip((off**2).sum(axis=-1) - along**2, 0, None))
             wide = radius * (0.75 + 0.25 * np.exp(-((along - 20) / 15)))
             part[near & (apart < wide + 1.0) & (part != Tissue.BLOOD_ATRIUM)] = Tissue.MUSCLE
             part[near & (apart < wide)] = Tissue.BLOOD_ATRIUM
