@@ -155,11 +155,13 @@ def twist(motion: Motion, wall: WallPoints, times: Iterable[float]) -> Twist:
         raise ValueError("twist needs apical and basal rings of the wall: segments 13 to 16 and 1 to 6")
     across = _plane(wall.long_axis)
     moved = [wall.points + motion.displacement(wall.points, float(time)) for time in times]
-    turned = {
-        third: np.array([np.mean([_rotation(wall, now, ring, across) for ring in found]) for now in moved])
-        for third, found in rings.items()
-    }
-    middles = {third: float(np.mean([height[ring].mean() for ring in found])) for third, found in rings.items()}
+    turned, middles = {}, {}
+    for third, found in rings.items():
+        shares = np.array([wall.weights[ring].sum() for ring in found])
+        shares = shares / shares.sum()
+        turned[third] = np.array([[_rotation(wall, now, ring, across) for ring in found] for now in moved]) @ shares
+        whole = np.any(found, axis=0)
+        middles[third] = float(np.average(height[whole], weights=wall.weights[whole]))
     # About the axis from apex to base a right-handed turn is clockwise for one who looks from the apex.
     return Twist(-np.degrees(turned[APICAL]), -np.degrees(turned[BASAL]), middles[BASAL] - middles[APICAL])
 
