@@ -12,7 +12,7 @@ Heart coordinates (see `shape`), mm, in; radii, millilitres and labels out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -300,7 +300,10 @@ def draw_atria(rng: np.random.Generator, heart: Heart) -> Atria:
         )
     ]
     left = _draw_left(rng, *volumes[0], size)
-    septum = max(edge, _reach(Atria(left, left, aorta), heart) + 3.0) + WALL + rng.uniform(0.5, 2.0)
+    reach = _reach(Atria(left, left, aorta), heart) + 3.0
+    # Above a thick ventricular septum the left atrium leans over, so that only the septum lies between the atria.
+    left = replace(left, drift=(left.drift[0] + float(np.clip(edge - reach, 0, 16)), left.drift[1]))
+    septum = max(edge, reach) + WALL + rng.uniform(0.5, 2.0)
     return Atria(
         left,
         _draw_right(rng, *volumes[1], size, septum),

@@ -93,7 +93,7 @@ class Chest:
         clutter_step: size of the patches, mm a voxel of `texture`.
         chambers: atria and great arteries with a geometry of their own, in place of `atria` and of ventricles that
             go on above their valves. Training stacks have none.
-        wall_lean: how much the chest wall closes in below the apex, mm per mm.
+        wall_lean: how much the chest wall closes in below the apex, mm per mm; above the base it recedes half as much.
     """
 
     diaphragm: float = -1.5

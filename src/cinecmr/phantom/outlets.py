@@ -115,7 +115,8 @@ class Outlets:
         (x, y, z), up = points[where].T, above[where]
         lumps = sum(np.sin(c / length + phase) for c, (length, phase) in zip((x, y, z), self.atria.lumps, strict=True))
         aside, ahead = x - 14 - 0.1 * up, y - 14 - 0.3 * up
-        roots = (up > 0) & (up < 58 + 5 * lumps) & (aside**2 + ahead**2 < (33 + 3 * lumps) ** 2)
+        dome = 0.9 * np.clip(up - 22, 0, None)
+        roots = (up > 0) & (aside**2 + ahead**2 + dome**2 < (34 + 3 * lumps) ** 2)
         septum = self.atria.septum
         groove = (x > self.left.centre[0]) & (x < septum + 6) & (np.abs(y + 8) < 24 + 2 * lumps)
         groove &= up < 0.85 * self.left.height

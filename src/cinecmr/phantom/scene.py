@@ -207,7 +207,8 @@ class Scene:
         u, v = c * x + s * y, c * y - s * x
         start = self._reach_wall[spots.row] + chest.wall_gap
         if chest.wall_lean:
-            start = start - np.float32(chest.wall_lean) * np.clip(12 - z, 0, None)
+            below, beyond = (12 - z) / 8, (z - self.heart.lv.length + 35) / 8
+            start = start + np.float32(8 * chest.wall_lean) * (0.5 * np.logaddexp(0, beyond) - np.logaddexp(0, below))
         # A circle through the wall's nearest point, so that the wall curves around the heart.
         depth = np.hypot(u - start + chest.wall_radius, v) - chest.wall_radius
         height, length, offset = chest.wall_waves
@@ -249,7 +250,7 @@ class Scene:
         edge = self._fat.ravel()[spots.at]
         if self.outlets is not None:  # which have fat of their own
             low = spots.above < 10
-            codes[low & (r < edge + self.chest.pericardium)] = Tissue.PERICARDIUM
+            codes[low & (edge > 0) & (r < edge + self.chest.pericardium)] = Tissue.PERICARDIUM
             codes[low & (r < edge)] = Tissue.FAT
             return
         codes[r < edge + self.chest.pericardium] = Tissue.PERICARDIUM
@@ -308,6 +309,8 @@ class Scene:
         endo, epi = s.endo.ravel()[at], s.epi.ravel()[at]
         below = spots.above < 0
         coat = below & (r < epi + self.chest.coat) & (codes != Tissue.BLOOD_RIGHT)
+        if self.outlets is not None:  # long-axis planes would see a thread of it below the apex
+            coat &= epi > 0
         codes[(below & (r < epi)) | coat] = Tissue.MYOCARDIUM
         cavity = below & (r < endo)
         codes[cavity] = Tissue.BLOOD_LEFT
