@@ -4,6 +4,7 @@ import pytest
 
 from cinecmr import cli
 from cinecmr.analyze import models, run
+from cinecmr.cli.shared import progress
 from cinecmr.errors import RefusedInput
 from cinecmr.study import Flag, Severity
 
@@ -120,4 +121,4 @@ def test_the_doctor_is_content_where_everything_is_there(capsys, monkeypatch, ti
 
 
 def test_the_progress_line_stays_out_of_logs(capsys):
-    assert cli._progress("finding the heart") is None  # nothing here is a terminal
+    assert progress("finding the heart") is None  # nothing here is a terminal

@@ -1,0 +1,37 @@
+"""The commands, each a few lines; everything heavy is imported inside the command that needs it.
+
+Exit codes: 0 done, 1 error, 2 usage, 3 refused (the input cannot be measured), 4 done with flags.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cinecmr.cli.shared import ERROR, REFUSED, app, say
+from cinecmr.errors import RefusedInput
+
+# Each adds its commands, in the order in which the help shows them.
+# isort: off
+from cinecmr.cli import study  # noqa: F401
+from cinecmr.cli import data  # noqa: F401
+from cinecmr.cli import found  # noqa: F401
+from cinecmr.cli import learned  # noqa: F401
+# isort: on
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and end the process with its exit code; a traceback only with `--debug`."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        app([word for word in given if word != "--debug"])
+    except RefusedInput as refusal:
+        if debug:
+            raise
+        say(f"refused: {refusal.message}  [{refusal.code}]")
+        raise SystemExit(REFUSED) from None
+    except Exception as error:
+        if debug:
+            raise
+        say(f"error: {error or type(error).__name__}\nadd --debug to see where")
+        raise SystemExit(ERROR) from None

@@ -1,0 +1,5 @@
+"""`python -m cinecmr.cli`."""
+
+from cinecmr.cli import main
+
+main()

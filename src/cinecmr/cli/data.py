@@ -1,0 +1,55 @@
+"""Data sets: what is where, what is wrong with it, and synthetic subjects in its layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cinecmr.cli.shared import DONE_WITH_FLAGS, OutFolder, app, progress
+
+datasets_app = typer.Typer(help="Public data and your own: list, check, write synthetic.", rich_markup_mode=None)
+app.add_typer(datasets_app, name="datasets")
+
+
+@datasets_app.callback(invoke_without_command=True)
+def datasets_list(
+    context: typer.Context,
+    under: Annotated[Path | None, typer.Option(help="look in this folder for those that are there")] = None,
+) -> None:
+    """List the data sets that can be read: licence, how to obtain them, where they were found."""
+    if context.invoked_subcommand is None:
+        from cinecmr.datasets import run
+
+        print("\n".join(run.catalogue(under)))
+
+
+@datasets_app.command("check")
+def datasets_check(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="as it was unpacked")],
+    name: Annotated[str | None, typer.Option(help="what it should be; found out when absent")] = None,
+) -> None:
+    """Say what is wrong with a data set, by file."""
+    from cinecmr.datasets import run
+
+    found, visits, problems = run.check(folder, name)
+    print("\n".join([*map(str, problems), f"{found}: {visits} visits, {len(problems)} problems"]))
+    if problems:
+        raise SystemExit(DONE_WITH_FLAGS)
+
+
+@datasets_app.command("write")
+def datasets_write(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="`cinecmr datasets` lists them")],
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1)] = 5,
+    seed: Annotated[int, typer.Option(help="of the first; subject n has seed + n")] = 0,
+    frames: Annotated[int, typer.Option(min=8, max=100)] = 25,
+    matrix: Annotated[int | None, typer.Option(min=32, max=512, help="pixels a side; else the scanner's")] = None,
+) -> None:
+    """Write synthetic hearts in the layout of a data set."""
+    from cinecmr.datasets import run
+
+    made = run.write(name, out, subjects, seed, frames=frames, matrix=matrix, progress=progress("making hearts"))
+    print("\n".join([*run.tree(out), f"{len(made)} visits in {out}: {', '.join(made[:5])}{', ...' * (len(made) > 5)}"]))

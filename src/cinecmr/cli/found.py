@@ -1,0 +1,101 @@
+"""Found against true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cinecmr.cli.shared import DEFAULT_MODEL, Device, ModelName, OutFolder, app, progress
+
+evaluate_app = typer.Typer(help="Found against true.", rich_markup_mode=None, no_args_is_help=True)
+app.add_typer(evaluate_app, name="evaluate")
+
+
+@evaluate_app.command("phantom")
+def evaluate_phantom(
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="first seed; choose seeds no training used")] = 9000,
+    models: ModelName = DEFAULT_MODEL,
+    device: Device = "cpu",
+    workers: Annotated[int, typer.Option(min=1, help="processes that make the studies")] = 1,
+) -> None:
+    """Measure synthetic studies, print the errors.
+
+    Each is written as DICOM, read back, measured and compared with its true volumes.
+    """
+    from cinecmr.experiments import phantom_studies
+
+    for line in phantom_studies.run(out, subjects, seed, models, device, workers, progress("making studies")):
+        print(line)
+
+
+@evaluate_app.command("shapes")
+def evaluate_shapes(
+    real: Annotated[Path, typer.Argument(metavar="REAL", help="label maps, SUBJECT/SUBJECT_ED_gt.nii.gz and _ES_")],
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1, help="synthetic hearts, in the mix of diseases of REAL")] = 60,
+    seed: Annotated[int, typer.Option(help="of the first synthetic heart")] = 5000,
+) -> None:
+    """Put the shapes of synthetic hearts beside real ones.
+
+    By phase and disease group: medians, and how many interquartile ranges lie between them.
+    """
+    from cinecmr.experiments import phantom_shapes
+
+    for line in phantom_shapes.run(real, out, subjects, seed, progress("making hearts")):
+        print(line)
+
+
+@evaluate_app.command("realism")
+def evaluate_realism(
+    real: Annotated[Path, typer.Argument(metavar="REAL", help="images and labels in ACDC's layout")],
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1, help="synthetic hearts, in the mix of diseases of REAL")] = 30,
+    seed: Annotated[int, typer.Option(help="of the first synthetic heart")] = 6000,
+) -> None:
+    """Put synthetic pictures beside real ones.
+
+    A contact sheet, the figures of contrast, grain, noise and edges that tell them apart, and healthy volumes
+    against published ranges.
+    """
+    from cinecmr.experiments import phantom_realism
+
+    for line in phantom_realism.run(real, out, subjects, seed, progress("making hearts")):
+        print(line)
+
+
+@evaluate_app.command("truth")
+def evaluate_truth(
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1, help="hearts of each disease")] = 1,
+    seed: Annotated[int, typer.Option(help="of the first heart of each disease")] = 9000,
+    step: Annotated[float, typer.Option(min=0.4, max=3.0, help="of the grid that labels are sampled on, mm")] = 0.9,
+) -> None:
+    """Check the truth of synthetic hearts.
+
+    Volumes, mass, strain, twist and MAPSE from the geometry, beside the same measured from fine labels and motion.
+    """
+    from cinecmr.experiments import phantom_truth
+
+    for line in phantom_truth.run(out, subjects, seed, step, progress=progress("measuring hearts")):
+        print(line)
+
+
+@evaluate_app.command("labels")
+def evaluate_labels(
+    found: Annotated[Path, typer.Argument(metavar="FOUND", help="SUBJECT_ED.nii.gz, SUBJECT_ES.nii.gz, ...")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="SUBJECT/SUBJECT_ED_gt.nii.gz and so on, or as FOUND")],
+    out: OutFolder,
+    no_spacing: Annotated[bool, typer.Option("--no-spacing", help="the spacing stated is not true: no mm")] = False,
+) -> None:
+    """Score label maps against true ones.
+
+    Dice, HD95, gross failures and ejection fraction errors, over all and by phase and disease group.
+    """
+    from cinecmr.experiments import label_scores
+
+    for line in label_scores.run(found, truth, out, spacing=not no_spacing, progress=progress("scoring")):
+        print(line)

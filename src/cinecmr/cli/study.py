@@ -1,0 +1,184 @@
+"""One study: read it, measure it, make one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cinecmr.anatomy import Sex
+from cinecmr.cli.shared import (
+    DEFAULT_MODEL,
+    DONE_WITH_FLAGS,
+    ERROR,
+    REFUSED,
+    Device,
+    Fault,
+    KeepId,
+    Kind,
+    ModelName,
+    OutFolder,
+    RRms,
+    Sax,
+    Study_,
+    Vendor,
+    app,
+    progress,
+    say,
+)
+from cinecmr.phantom.formats import Format
+
+if TYPE_CHECKING:
+    from cinecmr.study import Findings, Study
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    """Cine cardiac MRI: read a study, measure it, report it. Research use, not for diagnosis."""
+    if show:
+        import cinecmr
+
+        print(f"cinecmr {cinecmr.__version__}")
+
+
+@app.command()
+def analyze(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="DICOM or NIfTI, or `phantom`: a synthetic heart")],
+    out: OutFolder,
+    height: Annotated[float | None, typer.Option(help="cm, 50 to 250")] = None,
+    weight: Annotated[float | None, typer.Option(help="kg, 2 to 400")] = None,
+    sex: Annotated[Sex | None, typer.Option(case_sensitive=False)] = None,
+    age: Annotated[float | None, typer.Option(help="years")] = None,
+    ed: Annotated[int | None, typer.Option(help="end-diastolic frame, counted from 0, not the one found")] = None,
+    es: Annotated[int | None, typer.Option(help="end-systolic frame, counted from 0")] = None,
+    sax: Sax = None,
+    rr_ms: RRms = None,
+    models: ModelName = DEFAULT_MODEL,
+    labels: Annotated[Path | None, typer.Option(help="measure these labels (NIfTI) in place of the model's")] = None,
+    keep_id: KeepId = False,
+    seed: Annotated[int, typer.Option(help="of the phantom")] = 1,
+    disease: Kind = None,
+    device: Device = "cpu",
+) -> None:
+    """Measure one study and write its report.
+
+    Volumes, ejection fractions, mass and flags. Writes report.html, findings.json, measurements.csv and
+    labels_sax.nii.gz to --out.
+    """
+    from cinecmr.analyze import pipeline, report, run, stale
+
+    started, making = time.perf_counter(), progress("making a heart")
+    with stale.setting_aside(out):  # what cannot be is refused first
+        said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)
+        read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
+        read = run.with_facts(read, said)
+        segmenter = run.segmenter(models, device, labels)
+        found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=progress("finding the heart"))
+        options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es}
+        options |= {"sax": sax, "rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
+        provenance = run.provenance(segmenter, options | ({} if truth is None else {"seed": seed, "disease": disease}))
+        written = report.write_outputs(out, read, found, provenance=provenance, truth=truth)
+    _show_analysis(read, found, truth, written, time.perf_counter() - started)
+
+
+@app.command()
+def inspect(
+    study: Study_,
+    json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    sax: Sax = None,
+    rr_ms: RRms = None,
+    keep_id: KeepId = False,
+) -> None:
+    """Show what would be used of a study, what not, and why."""
+    from cinecmr import io
+    from cinecmr.analyze import run
+
+    seen = io.inspect(run.existing(study), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+    print(seen.to_json() if json else seen.to_table())
+    if seen.refusal is not None:
+        raise SystemExit(REFUSED)
+
+
+@app.command()
+def segment(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE ...", help="NIfTI, 3-D or 4-D, short axis")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder, or for one image a .nii or .nii.gz file")],
+    models: ModelName = DEFAULT_MODEL,
+    device: Device = "cpu",
+) -> None:
+    """Write a label map for each image.
+
+    It has the name and grid of the image: 0 background, 1 RV, 2 myocardium, 3 LV.
+    """
+    from cinecmr.analyze import run, segment_files
+
+    pairs, model = segment_files.plan(images, out), run.segmenter(models, device)
+    failed = segment_files.segment_all(pairs, model, say=say)
+    segment_files.note_model(out, model)
+    if failed:
+        say(f"{failed} of {len(pairs)} images could not be segmented; their reasons are above")
+        raise SystemExit(REFUSED)
+
+
+@app.command()
+def phantom(
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="of the cohort; subject n has seed + n")] = 0,
+    format: Annotated[Format, typer.Option(case_sensitive=False)] = Format.DICOM,  # noqa: A002 - the option's name
+    disease: Kind = None,
+    frames: Annotated[int, typer.Option(min=2, max=100)] = 25,
+    matrix: Annotated[int | None, typer.Option(min=32, max=512, help="pixels a side; else the scanner's")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
+    vendor: Vendor = None,
+    fault: Fault = None,
+    syntax: Annotated[str, typer.Option(help="explicit, implicit, deflated, rle, jpeg2000 or jpeg-ls")] = "explicit",
+) -> None:
+    """Write synthetic hearts with known volumes.
+
+    The volumes stand in truth.csv. Stopped and started again, it goes on where it was.
+    """
+    from cinecmr.phantom import cohort
+
+    habits = (vendor, tuple(fault or ()), syntax)
+    plan = cohort.Cohort(subjects, seed, format, disease, frames, matrix, *habits)
+    table = cohort.write(out, plan, workers=workers, progress=progress("making hearts"))
+    print(f"{subjects} subjects in {out}, true volumes in {table}")
+
+
+@app.command()
+def gallery(
+    out: OutFolder,
+    seed: Annotated[int, typer.Option(help="of the first heart")] = 40,
+) -> None:
+    """Show six synthetic hearts as moving pictures, every view and contrast.
+
+    Writes one animated picture a heart, and a page that holds them.
+    """
+    from cinecmr.experiments import phantom_gallery
+
+    for line in phantom_gallery.run(out, seed, progress("making hearts")):
+        print(line)
+
+
+@app.command()
+def doctor() -> None:
+    """Check the machine and the weights."""
+    from cinecmr import doctor as checkup
+
+    lines, well = checkup.examine()
+    print("\n".join(lines))
+    if not well:
+        raise SystemExit(ERROR)
+
+
+def _show_analysis(read: Study, found: Findings, truth: Findings | None, written: list[Path], seconds: float) -> None:
+    from cinecmr.analyze import summary
+
+    print("\n".join(summary.lines(read, found, truth)))
+    print(f"\n  {seconds:.0f} s -> {', '.join(str(path) for path in reversed(written))}")
+    print("  research use, not for diagnosis")
+    if summary.needs_a_look(found.flags):
+        raise SystemExit(DONE_WITH_FLAGS)
