@@ -1,0 +1,97 @@
+"""Published answers to compare with, and the rules that fill networks with the same weights everywhere."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).resolve()
+PLACES = (HERE.parents[1] / "fixtures", HERE.parents[3] / "shared" / "fixtures")
+
+
+@pytest.fixture(scope="session")
+def fixture_file() -> Callable[[str], Path]:
+    """Path of a fixture such as "ssp/unet_tiny.safetensors"; the test skips where it is absent."""
+
+    def find(name: str) -> Path:
+        found = [place / name for place in PLACES if (place / name).is_file()]
+        if not found:
+            pytest.skip(f"the fixture {name} is not on this computer")
+        return found[0]
+
+    return find
+
+
+def normal(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal numbers that depend on a name only, float64."""
+    return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(shape)
+
+
+def cinema_a(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    r = normal(name, shape).astype(np.float32) * np.float32(0.02)
+    return 1 + abs(r) if name.endswith("running_var") else r
+
+
+def cinema_b(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    n = normal(name, shape)
+    if name.endswith("running_var"):
+        return 1 + 0.1 * abs(n)
+    if len(shape) > 1:
+        return n / np.sqrt(np.prod(shape[1:]))
+    return 1 + 0.1 * n if name.endswith(".weight") else 0.02 * n
+
+
+def ssp(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    r = normal(name, shape) * 0.05
+    if name.endswith("running_var"):
+        return 1 + abs(r)
+    return 1 + r if len(shape) == 1 and name.endswith("weight") else r
+
+
+def sharp(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    z = normal(name, shape)
+    if name.endswith("relative_position_bias_table"):
+        return 0.5 * z
+    if name.endswith(".bias"):
+        return 0.1 * z
+    return 1 + 0.1 * z if "norm" in name else z / np.sqrt(np.prod(shape[1:]))
+
+
+def brief(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    return normal(name, shape) * 0.02
+
+
+RULES = {"A": cinema_a, "B": cinema_b, "ssp": ssp, "sharp": sharp, "brief": brief}
+
+
+@pytest.fixture(scope="session")
+def filled() -> Callable[[torch.nn.Module, str], torch.nn.Module]:
+    """The network itself, every tensor but position tables and counters drawn by one of `RULES`."""
+
+    def fill(network: torch.nn.Module, rule: str, prefix: str = "") -> torch.nn.Module:
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point() and not name.endswith("pos_embed"):
+                drawn = RULES[rule](prefix + name, tuple(tensor.shape)).astype(np.float32)
+                tensor.copy_(torch.from_numpy(drawn))
+        return network
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def without_gradient() -> Callable[[torch.nn.Module, torch.Tensor], list[str]]:
+    """Names of the parameters that a loss on the given output does not reach."""
+
+    def names(network: torch.nn.Module, output: torch.Tensor) -> list[str]:
+        output.square().sum().backward()
+        return [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
+
+    return names
