@@ -50,7 +50,7 @@ def cinema_b(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def ssp(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    r = normal(name, shape) * 0.05
+    r = (normal(name, shape) * 0.05).astype(np.float32)
     if name.endswith("running_var"):
         return 1 + abs(r)
     return 1 + r if len(shape) == 1 and name.endswith("weight") else r

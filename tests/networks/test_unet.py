@@ -1,0 +1,84 @@
+"""CineMA's U-Net: equal to the published one, any size, and which of its weights learn."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cinecmr.networks.unet import UNet, UNetConfig
+
+CASES = ("unet_3d", "unet_2d", "unet_2d_oddsize")
+KINDS = {
+    "unet_3d_sax": (UNetConfig(dead_conv=True), 77_269_188),
+    "unet_2d_lax_4c": (UNetConfig(dims=2, dead_conv=True), 26_691_204),
+    "unet_2d_landmark_lax_4c": (UNetConfig(dims=2, classes=3, dead_conv=True), 26_691_171),
+}
+TINY = UNetConfig(widths=(4, 6, 8))
+
+
+@pytest.mark.parametrize("rule", ["A", "B"])
+@pytest.mark.parametrize("case", CASES)
+def test_scores_equal_those_of_the_published_network(fixture_file, filled, case, rule):
+    told = json.loads(fixture_file("cinema/cnn_parity.json").read_text("utf-8"))["cases"][case]
+    tensors = load_file(fixture_file("cinema/cnn_parity.safetensors"))
+    made = told["constructor"]
+    config = UNetConfig(made["n_dims"], made["in_chans"], made["out_chans"], tuple(made["chans"]), dead_conv=True)
+    network = filled(UNet(config), rule).eval()
+    assert {n: list(t.shape) for n, t in network.state_dict().items()} == told["state_dict_shapes"]
+    with torch.no_grad():
+        found = network(tensors[f"{case}/in/image"])
+    torch.testing.assert_close(found, tensors[f"{case}/out_{rule}/logits"], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_published_sizes_have_the_published_names_shapes_and_counts(fixture_file, kind):
+    told = json.loads(fixture_file("cinema/cnn_manifest.json").read_text("utf-8"))[kind]
+    config, count = KINDS[kind]
+    with torch.device("meta"):
+        network = UNet(config)
+    assert {n: list(t.shape) for n, t in network.state_dict().items()} == told["tensors"]
+    assert sum(p.numel() for p in network.parameters()) == count == told["n_params_total"]
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 1), (13, 9, 3), (16, 23, 2)])
+def test_a_stack_of_any_size_keeps_its_size(shape):
+    assert UNet(TINY)(torch.randn(1, 1, *shape)).shape == (1, 4, *shape)
+
+
+def test_every_weight_learns(without_gradient):
+    torch.manual_seed(0)
+    network = UNet(TINY)
+    assert without_gradient(network, network(torch.randn(1, 1, 16, 12, 3))) == []
+
+
+def test_of_the_published_network_the_first_convolution_of_the_decoder_never_learns(without_gradient):
+    torch.manual_seed(0)
+    network = UNet(UNetConfig(dims=2, widths=(4, 6, 8), dead_conv=True))
+    dead = without_gradient(network, network(torch.randn(2, 1, 16, 12)))
+    assert dead == ["decoder.in_conv.conv.weight", "decoder.in_conv.conv.bias"]
+
+
+def test_slices_are_never_halved_so_one_is_enough():
+    assert UNet(TINY).smallest == (8, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 1, 7, 16, 2), "axis x has 7 voxels; the network needs 8 or more"),
+        ((1, 1, 16, 3, 2), "axis y has 3 voxels; the network needs 4 or more"),
+        ((1, 2, 16, 16, 2), "built for 1 channels, the image has 2"),
+        ((1, 1, 16, 16), r"takes \(batch, channel, x, y, z\), got 4 axes"),
+    ],
+)
+def test_an_image_that_does_not_fit_is_refused_by_axis(shape, message):
+    with pytest.raises(ValueError, match=message):
+        UNet(TINY)(torch.zeros(shape))
+
+
+def test_sizes_that_make_no_u_net_are_refused():
+    with pytest.raises(ValueError, match=r"two levels or more, got widths \(8,\)"):
+        UNetConfig(widths=(8,))
+    with pytest.raises(ValueError, match=r"2 \(x, y\) or 3 \(x, y, z\) spatial axes, not 4"):
+        UNetConfig(dims=4)
