@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from cinecmr.anatomy import Disease
+from cinecmr.anatomy import Contrast, Disease
 from cinecmr.errors import RefusedInput
 from cinecmr.phantom import dicom_words
 from cinecmr.phantom.cohort import Cohort, read_truth, subject_name, write
@@ -173,3 +173,44 @@ def test_a_killed_run_of_two_processes_goes_on_and_ends_as_one_process_would(tmp
     assert sums(tmp_path / "killed") == sums(tmp_path / "whole")
     assert first.stat().st_mtime_ns == before
     assert not list((tmp_path / "killed").rglob("unfinished"))
+
+
+def test_late_pictures_go_beside_the_cine_and_the_truth_says_so(tmp_path):
+    write(tmp_path / "cine", Cohort(1, 5, **DICOM))
+    write(tmp_path / "both", Cohort(1, 5, contrasts=(Contrast.LGE,), **DICOM))
+
+    def slices(folder):
+        headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in folder.rglob("*.dcm")]
+        return sorted(str(header.SeriesDescription) for header in headers)
+
+    cine, both = slices(tmp_path / "cine"), slices(tmp_path / "both")
+    assert read_truth(tmp_path / "both" / "phantom00005")["recipe"]["contrasts"] == ["lge"]
+    added = [name for name in both if name not in cine]
+    assert len(added) >= 8  # a slice a file
+    assert len(both) == len(cine) + len(added)
+
+
+def test_a_second_visit_is_the_same_heart_in_a_folder_of_its_own(tmp_path):
+    write(tmp_path, Cohort(1, 5, **DICOM))
+    write(tmp_path, Cohort(1, 5, rescan=1, **DICOM))
+    first, second = (read_truth(tmp_path / name) for name in ("phantom00005", "phantom00005-visit2"))
+    for name in ("LVEDV", "LVM", "RVEDV"):
+        assert second["measurements"][name] == pytest.approx(first["measurements"][name])
+    assert sums(tmp_path / "phantom00005" / "dicom") != sums(tmp_path / "phantom00005-visit2" / "dicom")
+
+
+def test_severity_goes_from_healthy_to_the_full_disease(tmp_path):
+    fractions = []
+    for severity in (0.0, 1.0):
+        out = tmp_path / f"{severity:g}"
+        write(out, Cohort(1, 5, disease=Disease.DCM, severity=severity, **DICOM))
+        fractions.append(read_truth(out / "phantom00005")["measurements"]["LVEF"])
+    assert fractions[0] > fractions[1] + 10
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [({"severity": 1.5}, "from 0, healthy, to 1, got 1.5"), ({"rescan": -1}, "counted from 0")]
+)
+def test_a_heart_that_cannot_be_is_refused(tmp_path, asked, words):
+    with pytest.raises(RefusedInput, match=words):
+        write(tmp_path / "out", Cohort(1, **asked))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cinecmr.anatomy import Sex
+from cinecmr.anatomy import Contrast, Sex
 from cinecmr.cli.shared import (
     DEFAULT_MODEL,
     DONE_WITH_FLAGS,
@@ -135,6 +135,10 @@ def phantom(
     vendor: Vendor = None,
     fault: Fault = None,
     syntax: Annotated[str, typer.Option(help="explicit, implicit, deflated, rle, jpeg2000 or jpeg-ls")] = "explicit",
+    contrast: Annotated[list[Contrast] | None, typer.Option(help="beside the cine, repeatable")] = None,
+    severity: Annotated[float | None, typer.Option(help="of the disease, 0 healthy to 1; else drawn")] = None,
+    linked: Annotated[bool, typer.Option(help="scar lies where contraction is lost; unlinked: a control")] = True,
+    rescan: Annotated[int, typer.Option(min=0, help="which visit of the same persons, 0 the first")] = 0,
 ) -> None:
     """Write synthetic hearts with known volumes.
 
@@ -143,7 +147,8 @@ def phantom(
     from cinecmr.phantom import cohort
 
     habits = (vendor, tuple(fault or ()), syntax)
-    plan = cohort.Cohort(subjects, seed, format, disease, frames, matrix, *habits)
+    others = tuple(one for one in dict.fromkeys(contrast or ()) if one is not Contrast.CINE)
+    plan = cohort.Cohort(subjects, seed, format, disease, frames, matrix, *habits, others, severity, linked, rescan)
     table = cohort.write(out, plan, workers=workers, progress=progress("making hearts"))
     print(f"{subjects} subjects in {out}, true volumes in {table}")
 

@@ -47,6 +47,9 @@ class Cohort:
         vendor: whose scanner, and whose habits of writing DICOM: a name of `dicom_files.VENDORS`; None draws.
         faults: of the DICOM files, names of `dicom_faults.FAULTS`.
         syntax: of the DICOM files, a name of `dicom_syntax.SYNTAXES`.
+        contrasts: beside the cine, DICOM only.
+        severity, linked: see `population.draw_heart`.
+        rescan: which visit of the same persons, 0 the first.
     """
 
     subjects: int
@@ -58,17 +61,30 @@ class Cohort:
     vendor: str | None = None
     faults: tuple[str, ...] = ()
     syntax: str = "explicit"
+    contrasts: tuple[Contrast, ...] = ()
+    severity: float | None = None
+    linked: bool = True
+    rescan: int = 0
+
+    def name(self, number: int) -> str:
+        """Of subject `number`'s folder: a further visit has its own."""
+        return subject_name(self.seed + number) + (f"-visit{self.rescan + 1}" if self.rescan else "")
 
     def check(self) -> None:
         """Whether it can be written, before anything is made.
 
         Raises:
-            RefusedInput: an unknown vendor, fault or syntax, or one that cannot be had here (`no-such-habit`).
+            RefusedInput: an unknown vendor, fault or syntax, or one that cannot be had here (`no-such-habit`); a
+                severity or visit that cannot be (`no-such-heart`).
         """
+        if self.severity is not None and not 0 <= self.severity <= 1:
+            raise RefusedInput("no-such-heart", f"severity goes from 0, healthy, to 1, got {self.severity:g}")
+        if self.rescan < 0:
+            raise RefusedInput("no-such-heart", f"visits are counted from 0, the first, got {self.rescan}")
         if self.format is not Format.DICOM:
-            if self.vendor or self.faults or self.syntax != "explicit":
-                raise RefusedInput("no-such-habit", "vendor, faults and syntax are those of DICOM files: drop them, or "
-                                   "choose --format dicom")  # fmt: skip
+            if self.vendor or self.faults or self.contrasts or self.syntax != "explicit":
+                raise RefusedInput("no-such-habit", "vendor, faults, contrasts and syntax are those of DICOM files: "
+                                   "drop them, or choose --format dicom")  # fmt: skip
             return
         from cinecmr.phantom.dicom_files import check
 
@@ -97,6 +113,10 @@ class Cohort:
             "vendor": self.vendor,
             "faults": list(self.faults),
             "syntax": self.syntax,
+            "contrasts": [one.value for one in self.contrasts],
+            "severity": self.severity,
+            "linked": self.linked,
+            "rescan": self.rescan,
             "version": __version__,
         }
 
@@ -119,7 +139,7 @@ def write(out: Path, cohort: Cohort, *, workers: int = 1, progress: Callable[[fl
         OSError: the folder cannot be written to.
     """
     cohort.check()
-    jobs = [(out / subject_name(cohort.seed + number), cohort, number) for number in range(cohort.subjects)]
+    jobs = [(out / cohort.name(number), cohort, number) for number in range(cohort.subjects)]
     rows: dict[int, dict[str, Any]] = {}
     for number, row in _results(jobs, workers):
         rows[number] = row
@@ -180,6 +200,10 @@ def _subject(job: tuple[Path, Cohort, int]) -> dict[str, Any]:
         long_axis=cohort.format is Format.DICOM,  # NIfTI holds the short axis only
         scanner=cohort.scanner(number),
         matrix=(cohort.matrix, cohort.matrix) if cohort.matrix else None,
+        contrasts=(Contrast.CINE, *cohort.contrasts),
+        severity=cohort.severity,
+        linked=cohort.linked,
+        rescan=cohort.rescan,
     )
     if cohort.format is Format.DICOM:
         from cinecmr.phantom.dicom_files import write_dicom
@@ -219,7 +243,7 @@ def _truth(name: str, study: Study, truth: Findings, recipe: dict[str, Any]) -> 
         "disease": study.provenance.get("disease", recipe["disease"]),
         "facts": facts,
         "cycle": dict(truth.cycle),
-        "measurements": {key: truth.measurements[key].value for key in MEASURED if key in truth.measurements},
+        "measurements": {key: one.value for key, one in truth.measurements.items()},
         "recipe": recipe,
     }
 
