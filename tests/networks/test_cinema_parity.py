@@ -13,10 +13,12 @@ from safetensors.torch import load_file
 from cinecmr.networks.convunetr import ConvUNetR
 from cinecmr.networks.convvit import ConvViT
 from cinecmr.networks.fill import fill
+from cinecmr.networks.kinds import KINDS, build, published, read_config
 from cinecmr.networks.mae import MaskedAutoencoder
 from cinecmr.networks.multiview import MultiViewConfig, ViewShape
 from cinecmr.networks.patches import patchify, unpatchify
 from cinecmr.networks.positions import sincos_table
+from cinecmr.networks.pretrained import differences, start_from
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "cinema"
 if not FOLDER.is_dir():
@@ -147,3 +149,78 @@ def test_patches_are_cut_as_in_cinemas_code(name, patch):
     close(patchify(image, patch), wanted, atol=0, rtol=0)
     grid = [n // p for n, p in zip(image.shape[2:], patch, strict=True)]
     close(unpatchify(wanted, patch, grid), image, atol=0, rtol=0)
+
+
+LIKE = {"convvit_sax_edes": "convvit_sax_edes_5cls", "convvit_lax_2c_1frame": "convvit_coord_lax_2c"}
+
+
+@pytest.mark.parametrize("name", TINY["mapping"])
+def test_fine_tuning_starts_from_the_same_pretrained_tensors_as_cinemas_code(name):
+    pretrained, network = built("mae_4views"), built(LIKE.get(name, name)).eval()
+    fill(pretrained, "B")
+    fill(network, "B")
+    started = start_from(network, pretrained.state_dict())
+    wanted = TINY["mapping"][name]
+    assert set(started.loaded) == set(wanted["loaded"])
+    assert list(started.tiled) == wanted["channel_repeated"]
+    assert set(started.fresh) == set(wanted["not_loaded"])
+    assert len(started.dropped) == (
+        wanted["dropped_from_pretrain"]
+        if isinstance(wanted["dropped_from_pretrain"], int)
+        else len(wanted["dropped_from_pretrain"])
+    )
+    with torch.no_grad():
+        found = network(by_view(recorded(LIKE.get(name, name), "in"), "image"))
+    found = next(iter(found.values())) if isinstance(found, dict) else found
+    close(found, tensors("tiny_parity.safetensors")[f"mapping/{name}/out"], atol=1e-4, rtol=1e-4)
+
+
+MANIFEST = json.loads((FOLDER / "manifest.json").read_text("utf-8"))
+
+
+@cache
+def on_paper(kind):
+    """A full-size network without memory for its weights."""
+    with torch.device("meta"):
+        return published(kind)
+
+
+def test_there_are_all_published_kinds_and_no_others():
+    assert set(KINDS) == set(MANIFEST)
+    assert len(KINDS) == 20
+
+
+@pytest.mark.parametrize("kind", MANIFEST)
+def test_names_shapes_types_and_counts_of_a_published_network(kind):
+    network, wanted = on_paper(kind), MANIFEST[kind]
+    parameters = dict(network.named_parameters())
+    found = {
+        name: {
+            "shape": list(tensor.shape),
+            "dtype": str(tensor.dtype).removeprefix("torch."),
+            "kind": "parameter" if name in parameters else "buffer",
+            "trainable": name in parameters and parameters[name].requires_grad,
+        }
+        for name, tensor in network.state_dict().items()
+    }
+    assert found == wanted["tensors"]
+    assert sum(p.numel() for p in parameters.values()) == wanted["n_params_total"]
+    assert sum(p.numel() for p in parameters.values() if p.requires_grad) == wanted["n_params_trainable"]
+
+
+def as_published(kind):
+    """The configuration file of a kind: the manifest keeps all of it but the columns of the data set."""
+    given = MANIFEST[kind]["hyperparameters"]
+    data = dict(given["data_views"])
+    if kind != "pretrain_mae" and given["model"]["out_chans"] is None:
+        data |= {"class_column": "pathology", "pathology": ["a group"] * KINDS[kind].out_chans}
+    return {"model": given["model"], "data": data}
+
+
+@pytest.mark.parametrize("kind", MANIFEST)
+def test_a_published_configuration_file_gives_the_network_of_its_kind(kind):
+    config = read_config(as_published(kind))
+    assert {view: config.size(view) for view in config.views} == {v: KINDS[kind].size(v) for v in KINDS[kind].views}
+    with torch.device("meta"):
+        network = build(config)
+    assert not differences(network, on_paper(kind).state_dict())
