@@ -33,7 +33,8 @@ class ReadingSettings:
     Attributes:
         pixel_mm: pixel size the network learned at. pixels: of its window; a multiple of the network's.
         zooms: other pixel sizes, as factors, at which the heart is looked for.
-        zoom_margin: how much more of a ring another zoom must show to be taken.
+        zoom_margin: how much more of a ring another zoom must show to be taken; files that record a wrong spacing are
+            rare, and a stomach is a ring too.
         turns: copies (mirrored, turned) whose answers are averaged: 1, 2, 4 or 8.
         smooth_time: weight of each neighbouring frame in the average of shares.
         locate_frames: frames in which the heart is looked for.
@@ -42,7 +43,7 @@ class ReadingSettings:
     pixel_mm: float = 1.7
     pixels: int = 112
     zooms: tuple[float, ...] = (0.75, 1.35)
-    zoom_margin: float = 0.12
+    zoom_margin: float = 0.25
     turns: int = 4
     smooth_time: float = 0.15
     locate_frames: int = 3
