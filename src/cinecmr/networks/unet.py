@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cinecmr.networks._blocks import ConvNormAct, ConvResBlock, conv, dimensions, patch_conv, unpatch_conv
 from cinecmr.networks._shapes import check_image
+from cinecmr.networks.vit import economically
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class UNetConfig:
         dropout: share of features dropped inside each residual block while training.
         dead_conv: keep the decoder's first convolution, which published weights hold and nothing uses. Its
             parameters never get a gradient, so leave it out of a network that you train yourself.
+        checkpointing: compute blocks again in the backward pass instead of keeping their features: less memory, more
+            time.
     """
 
     dims: int = 3
@@ -33,6 +36,7 @@ class UNetConfig:
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)
     dropout: float = 0.1
     dead_conv: bool = False
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         dimensions(self.dims)
@@ -114,7 +118,7 @@ class UNet(nn.Module):
         for level in self.encoder.blocks:
             assert isinstance(level, _Level)  # noqa: S101 - for the type checker
             for block in level.conv:
-                features = block(features)
+                features = economically(block, self.config.checkpointing, features)
                 made.append(features)
             if level.way:
                 features = level.leave(features)
@@ -139,7 +143,7 @@ class UNet(nn.Module):
         for level in self.decoder.blocks:
             assert isinstance(level, _Level)  # noqa: S101 - for the type checker
             for block in level.conv:
-                features = block(features) + made.pop()
+                features = economically(block, self.config.checkpointing, features) + made.pop()
             if level.way:
                 skip = made.pop()
                 features = _padded_like(level.leave(features), skip) + skip

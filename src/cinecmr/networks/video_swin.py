@@ -8,16 +8,15 @@ Source: Liu et al., "Video Swin Transformer" (2022).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from cinecmr.networks._blocks import DropPath, Mlp, patch_conv
 from cinecmr.networks._shapes import check_image
+from cinecmr.networks.vit import economically
 
 Triple = tuple[int, int, int]
 APART = -100.0  # added to the score of two voxels that are neighbours only because the clip was rolled
@@ -36,7 +35,8 @@ class VideoSwinConfig:
         sliced_bias: where a window shrinks to a clip smaller than itself, look position biases up by the first rows
             of the full table, as the published code does. That is wrong as soon as x or y shrinks (never so at
             224 x 224), so it is off for new networks.
-        recompute: recompute blocks in the backward pass instead of keeping their features: less memory, more time.
+        checkpointing: compute blocks again in the backward pass instead of keeping their features: less memory, more
+            time.
     """
 
     channels_in: int = 3
@@ -47,7 +47,7 @@ class VideoSwinConfig:
     window: Triple = (8, 7, 7)
     drop_path: float = 0.1
     sliced_bias: bool = False
-    recompute: bool = False
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         if not self.depths or len(self.depths) != len(self.heads):
@@ -88,7 +88,6 @@ def _fitted(sizes: Triple, window: Triple, shift: Triple) -> tuple[Triple, Tripl
     return tuple(w for w, _ in kept), tuple(s for _, s in kept)  # type: ignore[return-value]
 
 
-@lru_cache(maxsize=64)
 def layout(sizes: Triple, window: Triple, shift: Triple) -> _Layout:
     """Windows of a clip, and which of them hold the seam that rolling leaves.
 
@@ -241,7 +240,7 @@ class _Stage(nn.Module):
         super().__init__()
         width = config.width * 2**number
         half: Triple = tuple(w // 2 for w in config.window)  # type: ignore[assignment]
-        self.recompute = config.recompute
+        self.checkpointing = config.checkpointing
         self.blocks = nn.ModuleList(
             SwinBlock(
                 width, config.heads[number], config.window, half if i % 2 else (0, 0, 0), rate, config.sliced_bias
@@ -252,8 +251,7 @@ class _Stage(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         for block in self.blocks:
-            again = self.recompute and self.training and torch.is_grad_enabled()
-            features = checkpoint(block, features, use_reentrant=False) if again else block(features)
+            features = economically(block, self.checkpointing, features)
         return features if self.downsample is None else self.downsample(features)
 
 
