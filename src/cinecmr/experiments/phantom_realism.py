@@ -26,6 +26,7 @@ from cinecmr.phantom.population import draw_heart
 from cinecmr.phantom.scanner import PRESETS, draw_look, expose, slice_signal
 from cinecmr.phantom.scene import Scene
 from cinecmr.phantom.surroundings import draw_chest
+from cinecmr.phantom.torso import draw_torso
 from cinecmr.study import Facts
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def synthetic_pictures(seed: int, disease: Disease) -> Pictures:
     """A synthetic subject's short-axis stack at end-diastole and end-systole, on one of the preset machines."""
     rng = np.random.default_rng((11, seed))
     heart = draw_heart(rng, disease)
-    chest = draw_chest(rng, heart)
+    chest = draw_torso(rng, draw_chest(rng, heart), heart)
     scanner = list(PRESETS.values())[int(rng.integers(len(PRESETS)))]
     look = draw_look(scanner, rng)
     heights = np.arange(heart.lv.length + rng.uniform(0, 1) * SPACING_MM, -SPACING_MM, -SPACING_MM)
