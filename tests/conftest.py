@@ -15,8 +15,30 @@ from cinecmr.study import Facts, Image, Study
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Whole files that write and read many studies or start the installed command: not of the quick set.
+SLOW = {
+    "analyze/test_page_in_browser.py",
+    "contracts/test_datasets.py",
+    "datasets/test_layouts.py",
+    "experiments/test_phantom_realism.py",
+    "io/test_dicom_pictures.py",
+    "io/test_dicom_rows.py",
+    "io/test_enhanced.py",
+    "io/test_real_studies.py",
+    "journeys/test_analyze.py",
+    "journeys/test_bad_input.py",
+    "phantom/test_cohort.py",
+    "phantom/test_population.py",
+}
 TINY_NETWORKS = ("learn", "networks", "tasks")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of the slow files."""
+    for item in items:
+        if "/".join(item.path.parts[-2:]) in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
