@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 
+from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import Tensor, nn
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def save(
@@ -44,7 +51,8 @@ def load(
             group, name = key.split(".", 1)
             groups[group][name] = file.get_tensor(key)
     network.load_state_dict(groups["network"])
-    average.update(groups["average"])
+    own = network.state_dict()
+    average.update({name: tensor.to(own[name].device) for name, tensor in groups["average"].items()})
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in groups["optimiser"].items():
         number, key = name.split(".", 1)
@@ -53,3 +61,35 @@ def load(
     whole["state"] = state
     optimiser.load_state_dict(whole)
     return facts
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that holds nothing else."""
+    return load_file(path)
+
+
+@contextmanager
+def full_disk_told(folder: Path) -> Iterator[None]:
+    """Say in a sentence that the disk is full; what was written before stays whole.
+
+    Raises:
+        RefusedInput: no space was left, or a quota or a limit was reached, while something was written (`disk-full`).
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if not _is_full(error):
+            raise
+        free = shutil.disk_usage(folder).free // 2**20 if folder.exists() else 0
+        raise RefusedInput(
+            "disk-full",
+            f"the run in {folder} could not be written ({free} MiB are free there): make room and start it again; it "
+            "goes on from its last checkpoint, which is whole",
+        ) from error
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether writing failed for want of room; the writer of tensors tells the number in its text only."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    return any(f"os error {number})" in str(error) for number in _FULL)

@@ -19,7 +19,15 @@ class Loss:
 
 
 class Objective(Protocol):
-    """A task with labels, or a pre-training method without."""
+    """A task with labels, or a pre-training method without.
+
+    An objective may have more than these four, and `fit` then uses it:
+
+    - `size`, `sample(number, rng)` and `collate(samples)`: samples by number, for recipes that go by epochs;
+    - `parameter_groups(network, optimiser)`: AdamW's groups, each with `params`, `weight_decay` and `lr_scale`;
+    - `after_step(network, update)`: called after each update, before the weights are averaged;
+    - `begin(network, tensors)`: gives a fresh network the weights of another run.
+    """
 
     def network(self) -> nn.Module:
         """A fresh network, its weights drawn from torch's current seed."""
@@ -30,7 +38,7 @@ class Objective(Protocol):
         ...
 
     def loss(self, network: nn.Module, batch: Any) -> Loss:
-        """Loss of one batch."""
+        """Mean loss of the samples of one batch, which lies on the network's device."""
         ...
 
     def check(self, network: nn.Module) -> dict[str, float]:
