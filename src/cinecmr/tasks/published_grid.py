@@ -1,0 +1,147 @@
+"""The grid and grey values that CineMA's published networks learned from, and the way back to an image's own grid.
+
+Source: specification of CineMA's code, sections 9 and 10.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from cinecmr.study import Image
+
+CLIPPED = (0.95, 99.5)  # percentiles; the first is 0.95, not 5, as in the published code
+LEVELS = 255.0
+
+
+@dataclass(frozen=True)
+class NetworkGrid:
+    """An image's extent cut into voxels of the network's size.
+
+    Attributes:
+        shape: voxels along the network's axes.
+        step: voxels of the image a voxel of the network.
+        own: voxels of the image along the same axes.
+        bridge: (own slices, 2) slices that stand for each slice: itself, or the seen neighbours of a missing one.
+        lean: (own slices,) weight of the second of them.
+    """
+
+    shape: tuple[int, ...]
+    step: tuple[float, ...]
+    own: tuple[int, ...]
+    bridge: NDArray[np.intp]
+    lean: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, image: Image, spacing: Sequence[float]) -> NetworkGrid:
+        """The grid of an image for a network that learned at `spacing`, mm; two axes leave the slices alone."""
+        own = image.data.shape[: len(spacing)]
+        step = tuple(float(s / i) for s, i in zip(spacing, image.spacing, strict=False))
+        shape = tuple(max(1, round(n / s)) for n, s in zip(own, step, strict=True))
+        return cls(shape, step, own, *_bridges(image.slices, image.missing_slices))
+
+    def resampled(self, image: Image, t: int) -> NDArray[np.float32]:
+        """One frame on this grid, linear; 0 outside the image's extent."""
+        data = np.asarray(image.data[..., t], np.float32)
+        if image.missing_slices:
+            first, second = data[:, :, self.bridge[:, 0]], data[:, :, self.bridge[:, 1]]
+            data = first + self.lean * (second - first)
+        if len(self.shape) == 2:
+            data = data[:, :, 0]
+        for axis, (size, step) in enumerate(zip(self.shape, self.step, strict=True)):
+            data = along(data, axis, (step - 1) / 2 + step * np.arange(size))
+        return data
+
+    def returned(self, shares: NDArray[np.float32], crop: tuple[slice, ...]) -> NDArray[np.float32]:
+        """Class shares of a part of this grid on the image's own grid, linear; background outside that part.
+
+        Args:
+            shares: (classes, x, y[, z]) of the part.
+            crop: the part.
+
+        Returns:
+            (classes, x, y[, z]) on the image's own grid.
+        """
+        for axis, (n, step, part) in enumerate(zip(self.own, self.step, crop, strict=True)):
+            low = 0.0 if part.start == 0 else -np.inf  # the extent was rounded to whole voxels: its ends are held
+            high = self.shape[axis] - 1.0 if part.stop == self.shape[axis] else np.inf
+            at = np.clip((np.arange(n) + 0.5) / step - 0.5, low, high)
+            shares = along(shares, 1 + axis, at - part.start)
+        shares[0] += 1 - shares.sum(0)
+        return shares
+
+
+def _bridges(slices: int, missing: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """For each slice the two it is made of and the weight of the second."""
+    seen = np.setdiff1d(np.arange(slices), missing)
+    pairs, lean = np.empty((slices, 2), np.intp), np.zeros(slices, np.float32)
+    for z in range(slices):
+        below, above = seen[seen <= z], seen[seen >= z]
+        first = below[-1] if below.size else seen[0] if seen.size else z
+        second = above[0] if above.size else first
+        pairs[z] = first, second
+        lean[z] = (z - first) / (second - first) if below.size and second > first else 0.0
+    return pairs, lean
+
+
+def along(data: NDArray[np.float32], axis: int, at: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Read an array along one axis at places between its indices, linear.
+
+    Args:
+        data: any array.
+        axis: along which.
+        at: places, in indices.
+
+    Returns:
+        As `data`, with as many entries along the axis as there are places. Up to half a voxel outside the first and
+        last the edge counts, further out it is 0.
+
+    >>> along(np.array([0.0, 2.0], np.float32), 0, np.array([-0.6, -0.4, 0.25, 1.0]))
+    array([0. , 0. , 0.5, 2. ], dtype=float32)
+    """
+    size = data.shape[axis]
+    inside = (at >= -0.5) & (at <= size - 0.5)
+    clipped = np.clip(at, 0, size - 1)
+    low = np.minimum(clipped.astype(np.intp), max(size - 2, 0))
+    high = np.minimum(low + 1, size - 1)
+    shape = [1] * data.ndim
+    shape[axis] = -1
+    weight = (clipped - low).astype(np.float32).reshape(shape)
+    read = np.take(data, low, axis) * (1 - weight) + np.take(data, high, axis) * weight
+    return np.asarray(read * inside.reshape(shape), np.float32)
+
+
+def quantised(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Grey values 0 to 1 in 255 steps, between two percentiles; 0 throughout where all are one value.
+
+    The published preparation stores 8-bit images and loads them as shares of their largest value.
+    """
+    low, high = np.percentile(volume, CLIPPED)
+    if not high > low:
+        return np.zeros(volume.shape, np.float32)
+    levels = np.floor((np.clip(volume, low, high) - low) / (high - low) * LEVELS)
+    return np.asarray(levels / LEVELS, np.float32)
+
+
+def crop_start(middle: float, size: int, patch: int) -> int:
+    """First index of a window of `patch` voxels about `middle` that stays within `size`; 0 where all fits."""
+    return int(min(max(ceil(middle - patch / 2), 0), max(size - patch, 0)))
+
+
+def window_starts(size: Sequence[int], patch: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Corners of windows that cover an array and overlap by half; the last of each axis ends with it.
+
+    >>> list(window_starts((40, 21), (32, 16)))
+    [(0, 0), (0, 5), (8, 0), (8, 5)]
+    """
+    starts = [sorted({*range(0, n - p, p - p // 2), n - p}) for n, p in zip(size, patch, strict=True)]
+    return product(*starts)

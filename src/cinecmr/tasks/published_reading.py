@@ -1,0 +1,155 @@
+"""How CineMA's published segmentation networks read an image: their grid, their crop, their grey values, and back.
+
+Pixels in, `Structure` codes on the image's own grid out. Arrays enter in the order in which they are stored.
+
+Source: CineMA (Fu et al.), appendix B; specification of its code, sections 9 and 10.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from cinecmr.anatomy import Structure
+from cinecmr.tasks.published_grid import NetworkGrid, crop_start, quantised, window_starts
+from cinecmr.tasks.published_pieces import kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from cinecmr.study import Image
+
+CINE = (int(Structure.BACKGROUND), int(Structure.RV), int(Structure.MYO), int(Structure.LV))
+
+
+@dataclass(frozen=True)
+class PublishedReadingSettings:
+    """How a published segmentation network is asked.
+
+    Attributes:
+        view: "sax" (three axes) or a long-axis view (two).
+        spacing: mm along x, y[, z] of what it learned from.
+        patch: voxels along x, y[, z] that it takes.
+        codes: `Structure` of each of its classes, in their order.
+        pieces: what is kept of each frame: "all", as published for stacks; "largest", one left and one right
+            ventricle; "nearest-rv", as published for long-axis views (see `published_pieces`).
+        locate_frames: frames in which the heart is looked for where the image is larger than the patch.
+    """
+
+    view: str = "sax"
+    spacing: tuple[float, ...] = (1.0, 1.0, 10.0)
+    patch: tuple[int, ...] = (192, 192, 16)
+    codes: tuple[int, ...] = CINE
+    pieces: Literal["all", "largest", "nearest-rv"] = "largest"
+    locate_frames: int = 3
+
+    def __post_init__(self) -> None:
+        if len(self.spacing) != len(self.patch) or len(self.patch) not in (2, 3):
+            raise ValueError(f"spacing and patch need 2 or 3 axes alike, got {self.spacing} and {self.patch}")
+        if self.pieces not in ("all", "largest", "nearest-rv"):
+            raise ValueError(f"no pieces {self.pieces!r}: there are all, largest, nearest-rv")
+
+
+class PublishedReader:
+    """A published network and the way it is asked.
+
+    Every frame is resampled to the network's spacing. An image that is wider than the patch is first read whole, in
+    windows that overlap by half, in a few frames; the crop is then centred on the left ventricle found there, as the
+    published preparation centres it on the one that was drawn. Grey values are scaled in the crop.
+
+    Args:
+        network: class scores from (batch, 1, x, y[, z]), as a tensor or by view.
+        settings: see there.
+        device: where the network runs.
+    """
+
+    def __init__(
+        self, network: nn.Module, settings: PublishedReadingSettings | None = None, device: str = "cpu"
+    ) -> None:
+        self.network = network.to(device).eval()
+        self.settings = settings or PublishedReadingSettings()
+        self.device = device
+
+    def labels(self, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
+        """Label every frame.
+
+        Args:
+            image: of the network's view; missing slices of a stack are bridged from their neighbours.
+            progress: called with the share done, 0 to 1.
+
+        Returns:
+            (x, y, z, t) `Structure` codes on the image's own grid; `UNSEEN` in missing slices.
+
+        Raises:
+            ValueError: a stack for a network of one plane, or every slice is missing.
+        """
+        self._check(image)
+        grid = NetworkGrid.of(image, self.settings.spacing)
+        codes = np.asarray(self.settings.codes, np.uint8)
+        labels = np.zeros(image.data.shape, np.uint8)
+        with torch.inference_mode():
+            crop = self._crop(image, grid)
+            for t in range(image.frames):
+                volume = grid.resampled(image, t)[crop]
+                shares = grid.returned(self._shares(quantised(volume)), crop)
+                found = kept(codes[shares.argmax(0)], self.settings.pieces)
+                labels[..., t] = found.reshape(labels.shape[:3])
+                if progress:
+                    progress((t + 1) / image.frames)
+        labels[:, :, list(image.missing_slices)] = Structure.UNSEEN
+        return labels
+
+    def _check(self, image: Image) -> None:
+        if len(self.settings.patch) == 2 and image.slices != 1:
+            raise ValueError(f"the network reads one plane of view {self.settings.view}, got {image.slices} slices")
+        if len(image.missing_slices) == image.slices:
+            raise ValueError(f"all {image.slices} slices of the image are missing: there is nothing to label")
+
+    def _crop(self, image: Image, grid: NetworkGrid) -> tuple[slice, ...]:
+        """Where of the resampled image the network looks; slices are never cropped."""
+        patch = self.settings.patch
+        whole = tuple(slice(0, n) for n in grid.shape)
+        if all(n <= p for n, p in zip(grid.shape[:2], patch[:2], strict=True)):
+            return whole
+        middle = self._middle(image, grid)
+        starts = [crop_start(middle[a], grid.shape[a], patch[a]) for a in (0, 1)]
+        cut = [slice(s, min(s + p, n)) for s, p, n in zip(starts, patch, grid.shape, strict=False)]
+        return (*cut, *whole[2:])
+
+    def _middle(self, image: Image, grid: NetworkGrid) -> list[float]:
+        """Middle of the left ventricle's box in the frame that shows most of it; of the image where none is found."""
+        best: NDArray[np.bool_] | None = None
+        codes = np.asarray(self.settings.codes)
+        for t in np.unique(np.linspace(0, image.frames, self.settings.locate_frames, endpoint=False).astype(int)):
+            shares = self._shares(quantised(grid.resampled(image, int(t))))
+            found = kept(codes[shares.argmax(0)].astype(np.uint8), "largest") == Structure.LV
+            if found.any() and (best is None or found.sum() > best.sum()):
+                best = found
+        if best is None:
+            return [(n - 1) / 2 for n in grid.shape[:2]]
+        return [(int(where.min()) + int(where.max())) / 2 for where in best.nonzero()[:2]]
+
+    def _shares(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class shares (classes, x, y[, z]) of grey values of any size: padded at the end, or read in windows."""
+        size, patch = volume.shape, self.settings.patch
+        padded = np.pad(volume, [(0, max(0, p - n)) for n, p in zip(size, patch, strict=True)])
+        total = np.zeros((len(self.settings.codes), *padded.shape), np.float32)
+        times = np.zeros(padded.shape, np.float32)
+        for corner in window_starts(padded.shape, patch):
+            window = tuple(slice(c, c + p) for c, p in zip(corner, patch, strict=True))
+            total[(slice(None), *window)] += self._asked(padded[window])
+            times[window] += 1
+        inside = tuple(slice(0, n) for n in size)
+        return np.asarray((total / times)[(slice(None), *inside)], np.float32)
+
+    def _asked(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
+        eaten = torch.from_numpy(np.ascontiguousarray(window))[None, None].to(self.device)
+        answer = self.network({self.settings.view: eaten} if hasattr(self.network, "checked_grids") else eaten)
+        scores: torch.Tensor = answer[self.settings.view] if isinstance(answer, dict) else answer
+        return np.asarray(scores[0].float().softmax(0).cpu().numpy(), np.float32)
