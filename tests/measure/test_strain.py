@@ -140,10 +140,11 @@ def test_the_apex_turns_against_the_base_by_the_twist_of_their_heights():
     wall = wall_points(heart, cells=(36, 60, 3))
     found = twist(HeartMotion(heart, np.eye(4)), wall, [0.0, heart.beat.systole])
     assert found.twist[0] == pytest.approx(0.0, abs=1e-9)
-    # The phantom's tau turns the apex from septum to anterior wall, clockwise for one who looks from the apex.
+    # The phantom's tau turns the apex from septum to inferior wall: counter-clockwise for one who looks from the apex,
+    # which counts positive.
     slope = np.degrees(heart.lv.twist) / heart.lv.length
-    assert found.twist[1] == pytest.approx(-slope * found.distance_mm, abs=0.05)
-    assert found.torsion[1] == pytest.approx(-10 * slope, rel=0.01)
+    assert found.twist[1] == pytest.approx(slope * found.distance_mm, abs=0.05)
+    assert found.torsion[1] == pytest.approx(10 * slope, rel=0.01)
 
 
 def test_a_turn_of_the_whole_heart_is_no_twist():

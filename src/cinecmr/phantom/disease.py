@@ -13,9 +13,9 @@ from cinecmr.anatomy import Disease
 
 Range = tuple[float, float]  # mean and standard deviation of a normal draw, cut at two standard deviations
 
-# Groups that the shipped short-axis network learns from, in the order of its seeds. A mixture of phantoms is drawn
-# from these unless others are asked for, so that a seed keeps the heart it always had.
-TRAINED_ON = (Disease.NORMAL, Disease.DCM, Disease.HCM, Disease.INFARCT, Disease.ABNORMAL_RV)
+# A mixture of phantoms is drawn from these unless others are asked for, and these are drawn at full severity unless
+# another is asked for, so that a seed keeps the heart it always had.
+MIXTURE = (Disease.NORMAL, Disease.DCM, Disease.HCM, Disease.INFARCT, Disease.ABNORMAL_RV)
 _WHO = ("age", "male", "body")  # who has a disease does not depend on how severe it is
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from cinecmr.anatomy import Disease, Sex, Structure
 from cinecmr.phantom.beat import Beat
-from cinecmr.phantom.disease import CULPRITS, GROUPS, TERRITORIES, TRAINED_ON, Group, Range
+from cinecmr.phantom.disease import CULPRITS, GROUPS, MIXTURE, TERRITORIES, Group, Range
 from cinecmr.phantom.heart import Heart, Person
 from cinecmr.phantom.scar import draw_scar
 from cinecmr.phantom.shape import LeftVentricle, Region, RightVentricle, Ripple
@@ -102,7 +102,7 @@ def draw_heart(
     *,
     severity: float | None = None,
     linked: bool = True,
-    among: Sequence[Disease] = TRAINED_ON,
+    among: Sequence[Disease] = MIXTURE,
 ) -> Heart:
     """A heart in a body.
 
@@ -111,7 +111,7 @@ def draw_heart(
             that they never move the draws of shape and motion.
         disease: the group; drawn evenly from `among` when None.
         severity: 0 is a healthy heart of that group's bodies, 1 the group's full row in `disease.GROUPS`. None: 1 for
-            the groups of `TRAINED_ON`, drawn between 0.5 and 1 for the others.
+            the groups of `MIXTURE`, drawn between 0.5 and 1 for the others.
         linked: scar lies where the wall contracts badly. False draws it without looking at the motion: the control.
         among: groups to draw from.
 
@@ -121,7 +121,7 @@ def draw_heart(
     aside = rng.spawn(1)[0]
     disease = disease or list(among)[int(rng.integers(len(among)))]
     if severity is None:
-        severity = 1.0 if disease in TRAINED_ON else float(aside.uniform(0.5, 1.0))
+        severity = 1.0 if disease in MIXTURE else float(aside.uniform(0.5, 1.0))
     group = GROUPS[disease].at(severity)
     person = replace(draw_person(rng, disease), severity=severity)
     lv = _draw_left(rng, person, group)

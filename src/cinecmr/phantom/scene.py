@@ -323,7 +323,9 @@ class Scene:
         share = z / s.base
         apical = np.clip(1.5 - 1.6 * share, 0, 1.2)
         # Between trabeculae some blood stays visible: a cavity that a reader contours shows what it is.
-        band = np.minimum(self.chest.trabecula_left * (0.2 + 0.8 * self._strand(at, z)) * apical, _TRABECULA_SHARE * endo)
+        band = np.minimum(
+            self.chest.trabecula_left * (0.2 + 0.8 * self._strand(at, z)) * apical, _TRABECULA_SHARE * endo
+        )
         muscle = endo - r < np.maximum(band, self.chest.lining[0] * endo)
         for papillary in self.chest.papillary:
             muscle |= self._papillary(papillary, x, y, z, row)
