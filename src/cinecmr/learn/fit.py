@@ -16,7 +16,7 @@ import torch
 from cinecmr.io.files import write_text
 from cinecmr.learn import checkpoint
 from cinecmr.learn.loading import ahead, draw, moved, passes, torch_seed
-from cinecmr.learn.optim import Watch, adamw, learning_rate, set_rate
+from cinecmr.learn.optim import Watch, learning_rate, made, set_rate
 from cinecmr.learn.parallel import joined
 from cinecmr.learn.start import WEIGHTS, begin, leave
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from cinecmr.learn.loading import Pass
     from cinecmr.learn.objective import Loss, Objective
@@ -88,7 +88,7 @@ class _Run:
             begin(network, objective, recipe.start, folder)
         self.network = network.to(world.device)
         grouped = getattr(objective, "parameter_groups", None)
-        self.optimiser = adamw(self.network, recipe.optimiser, grouped and grouped(self.network, recipe.optimiser))
+        self.optimiser = made(self.network, recipe.optimiser, grouped and grouped(self.network, recipe.optimiser))
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.watch = Watch(recipe.stopping) if recipe.stopping else None
         self.done = self._resume() if self.state.exists() else 0
@@ -113,7 +113,9 @@ class _Run:
                 f"{self.recipe.schedule.batch}: some have nothing to do; set schedule.micro lower"
             )
         if self.world.size > 1 and not self.recipe.schedule.micro:
-            raise ValueError(f"{self.world.size} processes share an update by its passes: set schedule.micro")
+            raise ValueError(
+                f"{self.world.size} processes share an update by its passes, and it has one: give schedule.micro"
+            )
         return every[self.world.rank :: self.world.size]
 
     def _plan(self) -> Iterator[Pass]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from cinecmr.learn.descent import Descent
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -23,8 +25,10 @@ def warmed_cosine(moment: float, warmup: float, last: float, peak: float, floor:
 
     Args:
         moment: where the run stands, in the unit of the next two (epochs, updates).
-        warmup: when the peak is reached. last: when the floor is.
-        peak, floor: learning rates.
+        warmup: when the peak is reached.
+        last: when the floor is reached.
+        peak: the highest learning rate.
+        floor: the last one.
 
     Source: specification of CineMA's code, section 7.
 
@@ -40,6 +44,8 @@ def warmed_cosine(moment: float, warmup: float, last: float, peak: float, floor:
 def learning_rate(recipe: Recipe, update: int) -> float:
     """Learning rate of an update, counted from 0: linear warm-up, then half a cosine down at the last update."""
     optimiser, last = recipe.optimiser, recipe.schedule.updates
+    if isinstance(optimiser, Descent):
+        return optimiser.rate_at(update, last)
     ahead = 0 if optimiser.from_zero or update >= optimiser.warmup else 1
     return warmed_cosine(update + ahead, optimiser.warmup, last, optimiser.rate, optimiser.last_rate)
 
@@ -96,6 +102,15 @@ def adamw(network: nn.Module, optimiser: Optimiser, given: list[dict[str, Any]] 
     """AdamW over an objective's own groups, or over `groups`."""
     of = given if given is not None else groups(network, optimiser)
     return torch.optim.AdamW(of, lr=optimiser.rate, betas=optimiser.betas, weight_decay=optimiser.decay)
+
+
+def made(
+    network: nn.Module, optimiser: Optimiser, given: list[dict[str, Any]] | None = None
+) -> torch.optim.Optimizer:
+    """AdamW, or SGD where the recipe has a `Descent`."""
+    if isinstance(optimiser, Descent):
+        return optimiser.optimiser(network, given)
+    return adamw(network, optimiser, given)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -88,9 +88,7 @@ class Bar:
         if self._bar is not None:
             self._bar.update(self._task, completed=line["update"], told=told)
         else:
-            print(  # noqa: T201 - it speaks to a person
-                f"{self.what}: update {line['update']:.0f} of {self.updates}  {told}", file=self.stream, flush=True
-            )
+            print(f"{self.what}: update {line['update']:.0f} of {self.updates}  {told}", file=self.stream, flush=True)
 
 
 def tensorboard(folder: Path) -> Callable[[dict[str, float]], None]:

@@ -16,13 +16,11 @@ from typing import Any
 PRECISIONS = ("fp32", "bf16")
 
 
-def newer(default: Any) -> Any:
-    """A field that came after runs had names: it counts only where it differs from its default."""
-    return field(default=default, metadata={"newer": True})
+NEWER = {"newer": True}  # of a field that came after runs had names: it counts only where it is not its default
 
 
 def plain(value: Any) -> Any:
-    """Settings as JSON has them: dataclasses as dictionaries, tuples as lists, without what `newer` leaves out."""
+    """Settings as JSON has them: dataclasses as dictionaries, tuples as lists, without what `NEWER` leaves out."""
     if is_dataclass(value) and not isinstance(value, type):
         named = {entry: getattr(value, entry.name) for entry in fields(value) if not entry.metadata.get("local")}
         return {
@@ -62,11 +60,11 @@ class Optimiser:
     warmup: int = 150
     clip: float = 1.0
     average: float = 0.997
-    betas: tuple[float, float] = newer((0.9, 0.999))
-    last_rate: float = newer(0.0)
-    from_zero: bool = newer(False)
-    spare_vectors: bool = newer(False)
-    layer_decay: float = newer(1.0)
+    betas: tuple[float, float] = field(default=(0.9, 0.999), metadata=NEWER)
+    last_rate: float = field(default=0.0, metadata=NEWER)
+    from_zero: bool = field(default=False, metadata=NEWER)
+    spare_vectors: bool = field(default=False, metadata=NEWER)
+    layer_decay: float = field(default=1.0, metadata=NEWER)
 
     def __post_init__(self) -> None:
         if self.rate <= 0 or not 0 <= self.average < 1:
@@ -95,8 +93,8 @@ class Schedule:
     batch: int = 2
     log_every: int = 20
     check_every: int = 500
-    micro: int = newer(0)
-    by_epochs: bool = newer(False)
+    micro: int = field(default=0, metadata=NEWER)
+    by_epochs: bool = field(default=False, metadata=NEWER)
 
     def __post_init__(self) -> None:
         if min(self.updates, self.batch, self.log_every, self.check_every) < 1:
@@ -169,9 +167,9 @@ class Recipe:
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     seed: int = 0
-    stopping: Stopping | None = newer(None)
-    precision: str = newer("fp32")
-    start: Recipe | Weights | None = newer(None)
+    stopping: Stopping | None = field(default=None, metadata=NEWER)
+    precision: str = field(default="fp32", metadata=NEWER)
+    start: Recipe | Weights | None = field(default=None, metadata=NEWER)
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
