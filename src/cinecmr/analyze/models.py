@@ -1,15 +1,18 @@
 """The weights that serve the stages, each with a card that says what it learned from and where it fails.
 
-Weights lie in the package as safetensors beside their card; a checksum that differs from the card's is refused.
+Weights lie as safetensors beside their card, in the package or, once imported (`analyze.importing`), in a folder of
+the user; a checksum that differs from the card's is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import warnings
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,9 +23,13 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
     from cinecmr.study import Image
+    from cinecmr.tasks.published_reading import PublishedReader
     from cinecmr.tasks.reading import Reader
+
+FOLDER = "CINECMR_MODELS"  # environment variable: the folder of imported models
 
 
 class Score(BaseModel):
@@ -37,7 +44,7 @@ class Score(BaseModel):
 
 
 class Card(BaseModel):
-    """What a user must know of a set of weights. Written by the command that trains, never by hand.
+    """What a user must know of a set of weights. Written by the command that trains or imports, never by hand.
 
     Attributes:
         name, summary: for lists. task: what it answers. codes: label codes and their meaning.
@@ -46,6 +53,10 @@ class Card(BaseModel):
         recipe: of the training run, whole. trained_on: every source of images, named.
         scores: evidence. limits: where it fails or was not tried.
         made: commit, device, seconds, library versions.
+        family: "stack", a network of `networks.stack_unet`, or "published", one of `networks.kinds`.
+        kind: of a published network, where it is one of those listed.
+        source: where imported weights come from, with the checksum of the file they came in.
+        warnings: what must be said whenever the weights are loaded.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -64,31 +75,58 @@ class Card(BaseModel):
     limits: list[str]
     made: dict[str, str]
     licence: str = "Apache-2.0"
+    family: Literal["stack", "published"] = "stack"
+    kind: str = ""
+    source: str = ""
+    warnings: list[str] = []
 
 
 def _shelf() -> Path:
     return Path(str(resources.files("cinecmr"))) / "weights"
 
 
-def names() -> list[str]:
-    """Names of the weights in the package."""
-    return sorted(path.stem for path in _shelf().glob("*.json"))
+def folder_of_models(given: Path | None = None) -> Path:
+    """The folder of imported models: the one given, else of $CINECMR_MODELS, else the user's folder for data."""
+    if given is not None or os.environ.get(FOLDER):
+        return Path(given if given is not None else os.environ[FOLDER]).expanduser()
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "cinecmr" / "models"
 
 
-def card(name: str) -> Card:
+def _places(folder: Path | None) -> dict[str, Path]:
+    """Path of every card by name; a shipped model wins over an imported one of its name."""
+    shelves = (folder_of_models(folder), _shelf())
+    return {path.stem: path for shelf in shelves for path in sorted(shelf.glob("*.json"))}
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """Names of the weights in the package and of those imported into a folder (see `folder_of_models`)."""
+    return sorted(_places(folder))
+
+
+def card(name: str, folder: Path | None = None) -> Card:
     """The card of a model.
 
     Raises:
         RefusedInput: there is none of that name.
     """
-    if name not in names():
-        raise RefusedInput("no-such-model", f"no model {name!r}: there are {', '.join(names()) or 'none'}")
-    return Card.model_validate_json((_shelf() / f"{name}.json").read_text())
+    return Card.model_validate_json(_place(name, folder).read_text("utf-8"))
+
+
+def _place(name: str, folder: Path | None) -> Path:
+    places = _places(folder)
+    if name not in places:
+        raise RefusedInput("no-such-model", f"no model {name!r}: there are {', '.join(sorted(places)) or 'none'}")
+    return places[name]
 
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file, hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _again(of: Card) -> str:
+    return "import them again" if of.source else "install the package again"
 
 
 class Model:
@@ -104,15 +142,12 @@ class Model:
     def __init__(self, of: Card, weights: Path, device: str = "cpu") -> None:
         self.card, self.device, self._weights = of, device, weights
         if not weights.exists():
-            raise RefusedInput(
-                "no-weights", f"the weights of {of.name} are not at {weights.name}; install the package again"
-            )
+            raise RefusedInput("no-weights", f"the weights of {of.name} are not at {weights.name}; {_again(of)}")
         found = checksum(weights)
         if found != of.sha256:
             raise RefusedInput(
                 "weights-changed",
-                f"{weights.name} has SHA-256 {found[:12]}..., its card says {of.sha256[:12]}...; "
-                "install the package again",
+                f"{weights.name} has SHA-256 {found[:12]}..., its card says {of.sha256[:12]}...; {_again(of)}",
             )
 
     @property
@@ -131,28 +166,69 @@ class Model:
         return f"{self.name}@{self.sha256[:8]}"
 
     @cached_property
-    def reader(self) -> Reader:
-        """The network and the way it is asked."""
+    def network(self) -> nn.Module:
+        """The network with its weights, whatever it answers."""
         from safetensors.torch import load_file
 
         from cinecmr.networks.stack_unet import StackUNet, StackUNetConfig
-        from cinecmr.tasks.reading import Reader, ReadingSettings
 
-        config: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.card.network.items()}
-        reading: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.card.reading.items()}
-        network = StackUNet(StackUNetConfig(**config))
-        network.load_state_dict({k: v.float() for k, v in load_file(self._weights).items()})
-        return Reader(network, ReadingSettings(**reading), self.device)
+        weights = {k: v.float() if v.is_floating_point() else v for k, v in load_file(self._weights).items()}
+        if self.card.family == "stack":
+            network: nn.Module = StackUNet(StackUNetConfig(**_frozen(self.card.network)))
+            network.load_state_dict(weights)
+            return network
+        from cinecmr.analyze.importing import empty_network
+
+        return empty_network(self.card.network, weights)
+
+    @cached_property
+    def reader(self) -> Reader | PublishedReader:
+        """The network and the way it is asked for labels.
+
+        Raises:
+            RefusedInput: the model answers something else.
+        """
+        if self.card.family == "stack":
+            from cinecmr.tasks.reading import Reader, ReadingSettings
+
+            return Reader(self.network, ReadingSettings(**_frozen(self.card.reading)), self.device)
+        if not self.card.codes:
+            raise RefusedInput(
+                "no-labels", f"{self.name} draws no labels of a cine: {self.card.task} `cinecmr models` lists others"
+            )
+        from cinecmr.tasks.published_reading import PublishedReader, PublishedReadingSettings
+
+        return PublishedReader(self.network, PublishedReadingSettings(**_frozen(self.card.reading)), self.device)
 
     def segment(self, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
-        """(x, y, z, t) `Structure` codes on the image's own grid."""
-        return self.reader.labels(image, progress)
+        """(x, y, z, t) `Structure` codes on the image's own grid.
+
+        Raises:
+            RefusedInput: the model draws no labels, or labels of one plane where the image is a stack.
+        """
+        reader = self.reader
+        plane = len(self.card.reading.get("patch", (0, 0, 0))) == 2
+        if plane and image.slices != 1:
+            raise RefusedInput(
+                "other-view",
+                f"{self.name} reads one plane ({self.card.reading['view']}), the image has {image.slices} slices; "
+                "give that view to `cinecmr segment`, or choose a short-axis model",
+            )
+        return reader.labels(image, progress)
 
 
-def load(name: str = "sax-unet", device: str = "cpu") -> Model:
-    """A model of the package, its checksum checked.
+def _frozen(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they stand in JSON, lists as tuples."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+
+
+def load(name: str = "sax-unet", device: str = "cpu", folder: Path | None = None) -> Model:
+    """A model of the package or of the folder of imported ones, its checksum checked; what its card warns of is said.
 
     Raises:
         RefusedInput: no such model, or its file differs from its card.
     """
-    return Model(card(name), _shelf() / f"{name}.safetensors", device)
+    model = Model(card(name, folder), _place(name, folder).with_suffix(".safetensors"), device)
+    for warning in model.card.warnings:
+        warnings.warn(f"{name}: {warning}", UserWarning, stacklevel=2)
+    return model

@@ -114,15 +114,15 @@ def _answered(code: str, facts: Facts, said: Mapping[str, Any]) -> bool:
     return any(name in said for name in asked) and all(getattr(facts, name) is not None for name in asked)
 
 
-def segmenter(name: str, device: str, labels: Path | None = None) -> Segmenter:
-    """The model of that name, or the labels of a file in its place."""
+def segmenter(name: str, device: str, labels: Path | None = None, folder: Path | None = None) -> Segmenter:
+    """The model of that name, shipped or imported into a folder, or the labels of a file in its place."""
     if labels is not None:
         from cinecmr.analyze.given import GivenLabels
 
         return GivenLabels(labels)
     from cinecmr.analyze import models
 
-    return models.load(name, device)
+    return models.load(name, device, folder)
 
 
 def provenance(model: Segmenter, options: Mapping[str, object]) -> dict[str, str]:

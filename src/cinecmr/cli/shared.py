@@ -30,6 +30,9 @@ Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="DICOM or NIfTI fil
 
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="folder for what is written", file_okay=False)]
 ModelName = Annotated[str, typer.Option("--models", help="weights to use; `cinecmr models` lists them")]
+ModelsDir = Annotated[
+    Path | None, typer.Option(envvar="CINECMR_MODELS", help="folder of imported models", file_okay=False)
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps")]
 Sax = Annotated[str | None, typer.Option(help="the series to use as short axis, where the choice is wrong")]
 RRms = Annotated[float | None, typer.Option(min=200, max=3000, help="R-R interval, ms, where the files lack it")]

@@ -19,6 +19,7 @@ from cinecmr.cli.shared import (
     KeepId,
     Kind,
     ModelName,
+    ModelsDir,
     OutFolder,
     RRms,
     Sax,
@@ -61,6 +62,7 @@ def analyze(
     seed: Annotated[int, typer.Option(help="of the phantom")] = 1,
     disease: Kind = None,
     device: Device = "cpu",
+    models_dir: ModelsDir = None,
 ) -> None:
     """Measure one study and write its report.
 
@@ -74,7 +76,7 @@ def analyze(
         said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)
         read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
         read = run.with_facts(read, said)
-        segmenter = run.segmenter(models, device, labels)
+        segmenter = run.segmenter(models, device, labels, models_dir)
         found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=progress("finding the heart"))
         options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es}
         options |= {"sax": sax, "rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
@@ -107,6 +109,7 @@ def segment(
     out: Annotated[Path, typer.Option("--out", "-o", help="folder, or for one image a .nii or .nii.gz file")],
     models: ModelName = DEFAULT_MODEL,
     device: Device = "cpu",
+    models_dir: ModelsDir = None,
 ) -> None:
     """Write a label map for each image.
 
@@ -114,7 +117,7 @@ def segment(
     """
     from cinecmr.analyze import run, segment_files
 
-    pairs, model = segment_files.plan(images, out), run.segmenter(models, device)
+    pairs, model = segment_files.plan(images, out), run.segmenter(models, device, None, models_dir)
     failed = segment_files.segment_all(pairs, model, say=say)
     segment_files.note_model(out, model)
     if failed:

@@ -1,4 +1,4 @@
-"""CineMA's published networks: their sizes beside the paper's, and what each answers when filled by a rule.
+"""Published networks: their sizes beside the published ones, and what each answers when filled by a rule.
 
 The answers need no weights: every weight is a number that depends on its name (`networks.fill`), and so is every
 voxel of the input. Whoever builds the same network elsewhere and fills it so must get the same figures.
@@ -9,17 +9,20 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from cinecmr.errors import RefusedInput
 from cinecmr.experiments import provenance
+from cinecmr.io.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from torch import Tensor, nn
 
     from cinecmr.networks.fill import Rule
-    from cinecmr.networks.kinds import PublishedConfig
+    from cinecmr.networks.kinds import Config
 
 # Millions of parameters that the paper states, appendix C, by network and whether it reads a stack.
 PAPER_MILLIONS = {
@@ -33,6 +36,22 @@ PAPER_MILLIONS = {
     ("resnet", True): 46,
     ("resnet", False): 24,
 }
+# Millions of parameters that the other papers' own code builds; the papers state none. Of Video Swin without its head.
+CODE_MILLIONS = {
+    "ssp_unet": 33.474840,
+    "ssp_unet_mim": 33.468833,
+    "video_swin_tiny": 27.850470,
+    "video_swin_base": 88.0,
+    "siren": 0.133635,
+}
+# Of one sample: an image; a clip of three channels and time first; points.
+OTHER_INPUTS: dict[str, tuple[int, ...]] = {
+    "ssp_unet": (1, 256, 256),
+    "ssp_unet_mim": (1, 256, 256),
+    "video_swin_tiny": (3, 16, 224, 224),
+    "video_swin_base": (3, 16, 224, 224),
+    "siren": (4096, 4),
+}
 FIRST = 4  # values of an answer that are told
 
 
@@ -41,11 +60,11 @@ class Size:
     """One kind's parameters.
 
     Attributes:
-        kind: as in `networks.kinds.KINDS`.
+        kind: as in `networks.kinds.KINDS` or `OTHERS`.
         network: name of the network.
         input_shapes: (channels, x, y[, z]) of every view.
         parameters, trainable: with and without the fixed tables of positions.
-        paper_millions: what the paper states, tables included.
+        published_millions: what the paper states, tables included, or its code builds.
     """
 
     kind: str
@@ -53,45 +72,59 @@ class Size:
     input_shapes: dict[str, tuple[int, ...]]
     parameters: int
     trainable: int
-    paper_millions: int
+    published_millions: float
 
     @property
     def agrees(self) -> bool:
-        """Whether the count is within a million of the paper's, which states whole millions, "approximately"."""
-        return abs(self.parameters / 1e6 - self.paper_millions) < 1
+        """Whether the count is within a million of one in whole millions, "approximately", or equal to an exact one."""
+        whole = float(self.published_millions).is_integer()
+        return abs(self.parameters / 1e6 - self.published_millions) < (1 if whole else 5e-7)
 
 
 def sizes() -> list[Size]:
     """Every published kind, built without memory for its weights."""
     import torch
 
-    from cinecmr.networks.kinds import KINDS, build
+    from cinecmr.networks.kinds import KINDS, OTHERS, build
 
     found = []
-    for kind, config in KINDS.items():
+    for kind, config in (*KINDS.items(), *OTHERS.items()):
         with torch.device("meta"):
             parameters = list(build(config).parameters())
-        shapes = _input_shapes(config)
+        shapes = _input_shapes(kind, config)
         total = sum(p.numel() for p in parameters)
         trainable = sum(p.numel() for p in parameters if p.requires_grad)
-        stack = any(len(shape) == 4 for shape in shapes.values())
-        found.append(Size(kind, config.name, shapes, total, trainable, PAPER_MILLIONS[config.name, stack]))
+        found.append(Size(kind, _name(config), shapes, total, trainable, _published_millions(kind, config)))
     return found
 
 
-def _input_shapes(config: PublishedConfig) -> dict[str, tuple[int, ...]]:
-    return {view: (config.channels, *config.size(view)) for view in config.views}
+def _name(config: Config) -> str:
+    return getattr(config, "name", type(config).__name__.removesuffix("Config").lower())
+
+
+def _published_millions(kind: str, config: Config) -> float:
+    stack = any(len(shape) == 4 for shape in _input_shapes(kind, config).values())
+    return CODE_MILLIONS[kind] if kind in CODE_MILLIONS else PAPER_MILLIONS[_name(config), stack]
+
+
+def _input_shapes(kind: str, config: Config) -> dict[str, tuple[int, ...]]:
+    """(channels, ...) of every view; points (number, coordinates) of a SIREN."""
+    from cinecmr.networks.kinds import PublishedConfig
+
+    if isinstance(config, PublishedConfig):
+        return {view: (config.channels, *config.size(view)) for view in config.views}
+    return {kind: OTHER_INPUTS[kind]}
 
 
 def sizes_markdown(rows: Iterable[Size]) -> str:
-    """Table of kinds, inputs and parameters beside the paper's."""
+    """Table of kinds, inputs and parameters beside the published ones."""
     lines = [
-        "| kind | network | input (channels, x, y, z) | parameters | trainable | paper, millions | within one |",
+        "| kind | network | input (channels, x, y, z) | parameters | trainable | published, millions | agrees |",
         "|---|---|---|---:|---:|---:|---|",
     ]
     for row in rows:
         inputs = "; ".join(f"{view} {' x '.join(map(str, shape))}" for view, shape in row.input_shapes.items())
-        told = f"{row.parameters:,} | {row.trainable:,} | {row.paper_millions} | {'yes' if row.agrees else 'no'}"
+        told = f"{row.parameters:,} | {row.trainable:,} | {row.published_millions} | {'yes' if row.agrees else 'no'}"
         lines.append(f"| {row.kind} | {row.network} | {inputs} | {told} |")
     return "\n".join(lines) + "\n"
 
@@ -135,14 +168,15 @@ def answers(kinds: Iterable[str], rule: Rule = "B", say: Callable[[str], None] |
 
     from cinecmr.networks import published
     from cinecmr.networks.fill import fill
-    from cinecmr.networks.kinds import KINDS
+    from cinecmr.networks.kinds import config_of
 
     for kind in kinds:
+        config = config_of(kind)
         network = published(kind).eval()
         fill(network, rule)
         started = time.perf_counter()
         with torch.no_grad():
-            found = _outputs(kind, KINDS[kind], network)
+            found = _outputs(kind, config, network)
         if say:
             say(f"{kind}: forward {time.perf_counter() - started:.1f} s")
         for name, output in found.items():
@@ -161,16 +195,18 @@ def hidden_by_rule(kind: str, view: str, patches: int) -> Tensor:
     return order.argsort(1) >= patches // 4
 
 
-def _outputs(kind: str, config: PublishedConfig, network: nn.Module) -> dict[str, Tensor]:
+def _outputs(kind: str, config: Config, network: nn.Module) -> dict[str, Tensor]:
     import torch
 
     from cinecmr.networks.fill import drawn
     from cinecmr.networks.mae import MaskedAutoencoder
 
-    shapes = _input_shapes(config)
-    if config.name in ("unet", "resnet"):
+    shapes = _input_shapes(kind, config)
+    if _name(config) not in ("mae", "convunetr", "convvit"):
         (shape,) = shapes.values()
-        return {"logits": network(torch.from_numpy(drawn(kind, (1, *shape))))}
+        answer = network(torch.from_numpy(drawn(kind, (1, *shape))))
+        outputs = answer if isinstance(answer, list | tuple) else [answer]
+        return {"logits" if len(outputs) == 1 else f"logits {n}": one for n, one in enumerate(outputs)}
     images = {view: torch.from_numpy(drawn(f"{kind}/{view}", (1, *shape))) for view, shape in shapes.items()}
     if isinstance(network, MaskedAutoencoder):
         hidden = {view: hidden_by_rule(kind, view, prod(network.config.grid(view))) for view in images}
@@ -193,3 +229,33 @@ def answers_markdown(rows: Iterable[Answer], about: dict[str, str]) -> str:
         told = f"{row.mean:.6f} | {row.deviation:.6f} | {first}"
         lines.append(f"| {row.kind} | {row.rule} | {row.output} | {shape} | {told} |")
     return "\n".join(lines) + "\n"
+
+
+def run(kinds: Iterable[str], rule: str, out: Path | None, say: Callable[[str], None]) -> str:
+    """The table of sizes, or of answers where kinds are named.
+
+    Args:
+        kinds: to be filled and run at full size; none for the table of sizes.
+        rule: "A" or "B", see `networks.fill`.
+        out: a file that the table is written to as well.
+        say: told what is being done.
+
+    Raises:
+        RefusedInput: a kind or a rule that does not exist.
+    """
+    from cinecmr.networks.kinds import config_of
+
+    wanted, started = list(kinds), time.perf_counter()
+    try:
+        for kind in wanted:
+            config_of(kind)
+        if wanted:
+            found = list(answers(wanted, cast("Rule", rule), say))
+            table = answers_markdown(found, provenance.about(started, "torch", rule=rule))
+        else:
+            table = sizes_markdown(sizes())
+    except ValueError as error:
+        raise RefusedInput("no-such-network", str(error)) from error
+    if out is not None:
+        write_text(out, table)
+    return table

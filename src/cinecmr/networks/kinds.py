@@ -1,6 +1,7 @@
-"""CineMA's published networks by name, at their published sizes.
+"""Published networks by name, at their published sizes: CineMA's in `KINDS`, those of the other papers in `OTHERS`.
 
-Options that published weights need and new networks should not have (`image_norm`, `dead_conv`) are on here.
+Options that published weights need and new networks should not have (`image_norm`, `dead_conv`, `sliced_bias`) are on
+here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from cinecmr.networks.convvit import ConvViT
 from cinecmr.networks.mae import MaskedAutoencoder
 from cinecmr.networks.multiview import MultiViewConfig, ViewShape
 from cinecmr.networks.resnet import ResNet, ResNetConfig
+from cinecmr.networks.siren import Siren, SirenConfig
+from cinecmr.networks.ssp_unet import SSPUNet, SSPUNetConfig
 from cinecmr.networks.unet import UNet, UNetConfig
+from cinecmr.networks.video_swin import BASE, TINY, VideoSwin, VideoSwinConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -143,38 +147,66 @@ KINDS = {
 }
 
 
+Config = PublishedConfig | SSPUNetConfig | VideoSwinConfig | SirenConfig
+OTHERS: dict[str, Config] = {
+    "ssp_unet": SSPUNetConfig(),
+    "ssp_unet_mim": SSPUNetConfig(classes=1, outputs=1),
+    "video_swin_tiny": replace(TINY, sliced_bias=True),
+    "video_swin_base": replace(BASE, sliced_bias=True),
+    "siren": SirenConfig(),
+}
+
+
+def config_of(kind: str, **changed: Any) -> Config:
+    """The configuration of a kind, some of its settings changed.
+
+    Args:
+        kind: one of `KINDS` or `OTHERS`, such as "seg_sax".
+        changed: by the names of that configuration, such as `out_chans=3`.
+
+    Raises:
+        ValueError: a kind or a name that does not exist, or a configuration that makes no network.
+    """
+    kinds: dict[str, Config] = {**KINDS, **OTHERS}
+    if kind not in kinds:
+        raise ValueError(f"no published network {kind!r}{_near(kind, set(kinds))}: there are {', '.join(kinds)}")
+    known = {field.name for field in fields(kinds[kind])}
+    for name in changed:
+        if name not in known:
+            raise ValueError(
+                f"{kind} has no setting {name!r}{_near(name, known)}: there are {', '.join(sorted(known))}"
+            )
+    return replace(kinds[kind], **changed)
+
+
 def published(kind: str, **config: Any) -> nn.Module:
     """A published network, not yet holding published weights.
 
     Build it inside `with torch.device("meta")` where only names and shapes matter, or weights follow at once.
 
     Args:
-        kind: one of `KINDS`, such as "seg_sax".
-        config: what shall differ from that kind, by the names of `PublishedConfig`, such as `out_chans=3`.
+        kind: one of `KINDS` or `OTHERS`, such as "seg_sax".
+        config: what shall differ from that kind, by the names of its configuration, such as `out_chans=3`.
 
     Returns:
-        A network that takes (and, for labels and heatmaps, gives) a dictionary by view; the baselines "unet_..." and
-        "resnet50_..." take and give tensors.
+        Of `KINDS` a network that takes (and, for labels and heatmaps, gives) a dictionary by view; the baselines
+        "unet_..." and "resnet50_..." take and give tensors. Of `OTHERS` what their own modules say.
 
     Raises:
         ValueError: a kind or a name that does not exist, or a configuration that makes no network.
 
-    Source: CineMA (Fu et al.), appendix C; its published configuration files.
+    Source: CineMA (Fu et al.), appendix C; its published configuration files; the other papers' code.
     """
-    known = {field.name for field in fields(PublishedConfig)}
-    for name in config:
-        if name not in known:
-            raise ValueError(
-                f"{kind} has no setting {name!r}{_near(name, known)}: there are {', '.join(sorted(known))}"
-            )
-    if kind not in KINDS:
-        raise ValueError(f"no published network {kind!r}{_near(kind, set(KINDS))}: there are {', '.join(KINDS)}")
-    return build(replace(KINDS[kind], **config))
+    return build(config_of(kind, **config))
 
 
-def build(config: PublishedConfig) -> nn.Module:
+def build(config: Config) -> nn.Module:
     """The network of a configuration, such as one that `read_config` found in a file."""
-    return _BUILDERS[config.name](config)
+    if isinstance(config, SSPUNetConfig):
+        return SSPUNet(config)
+    if isinstance(config, VideoSwinConfig):
+        return VideoSwin(config)
+    return Siren(config) if isinstance(config, SirenConfig) else _BUILDERS[config.name](config)
 
 
 def read_config(read: Mapping[str, Any]) -> PublishedConfig:

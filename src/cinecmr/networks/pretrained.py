@@ -126,11 +126,18 @@ class Differences:
         return bool(self.missing or self.unexpected or self.misshapen)
 
     def __str__(self) -> str:
-        told = [f"{len(self.missing)} missing, such as {self.missing[0]}"] if self.missing else []
-        if self.unexpected:
-            told.append(f"{len(self.unexpected)} unexpected, such as {self.unexpected[0]}")
+        told = [f"{len(names)} {how}, such as {_some(names)}" for how, names in self._named() if names]
         told += [f"{name} has shape {theirs}, needs {ours}" for name, theirs, ours in self.misshapen[:1]]
+        if len(self.misshapen) > 1:
+            told.append(f"{len(self.misshapen) - 1} more of another shape")
         return "; ".join(told) or "none"
+
+    def _named(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        return ("missing", self.missing), ("unexpected", self.unexpected)
+
+
+def _some(names: tuple[str, ...], shown: int = 3) -> str:
+    return ", ".join(names[:shown]) + (" ..." if len(names) > shown else "")
 
 
 def differences(network: nn.Module, tensors: Mapping[str, Tensor]) -> Differences:

@@ -50,7 +50,7 @@ class NetworkGrid:
         return cls(shape, step, own, *_bridges(image.slices, image.missing_slices))
 
     def resampled(self, image: Image, t: int) -> NDArray[np.float32]:
-        """One frame on this grid, linear; 0 outside the image's extent."""
+        """One frame on this grid, linear, 0 outside the image's extent; whole numbers stay whole, the rest cut off."""
         data = np.asarray(image.data[..., t], np.float32)
         if image.missing_slices:
             first, second = data[:, :, self.bridge[:, 0]], data[:, :, self.bridge[:, 1]]
@@ -59,7 +59,7 @@ class NetworkGrid:
             data = data[:, :, 0]
         for axis, (size, step) in enumerate(zip(self.shape, self.step, strict=True)):
             data = along(data, axis, (step - 1) / 2 + step * np.arange(size))
-        return data
+        return np.trunc(data) if np.issubdtype(image.data.dtype, np.integer) else data
 
     def returned(self, shares: NDArray[np.float32], crop: tuple[slice, ...]) -> NDArray[np.float32]:
         """Class shares of a part of this grid on the image's own grid, linear; background outside that part.
@@ -123,12 +123,16 @@ def along(data: NDArray[np.float32], axis: int, at: NDArray[np.float64]) -> NDAr
 def quantised(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     """Grey values 0 to 1 in 255 steps, between two percentiles; 0 throughout where all are one value.
 
-    The published preparation stores 8-bit images and loads them as shares of their largest value.
+    The published preparation stores 8-bit images and loads them as shares of their largest value. Where all grey
+    values are whole numbers, so are the two bounds, the rest cut off.
     """
     low, high = np.percentile(volume, CLIPPED)
+    if np.array_equal(volume, np.trunc(volume)):
+        low, high = np.trunc(low), np.trunc(high)
     if not high > low:
         return np.zeros(volume.shape, np.float32)
-    levels = np.floor((np.clip(volume, low, high) - low) / (high - low) * LEVELS)
+    # In 64 bits: at the edge of a step the last digit of 32 bits decides.
+    levels = np.floor((np.clip(volume.astype(np.float64), low, high) - low) / (high - low) * LEVELS)
     return np.asarray(levels / LEVELS, np.float32)
 
 
