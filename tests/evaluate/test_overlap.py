@@ -1,10 +1,15 @@
 """Overlap and distances, against closed forms and a slow formula."""
 
+import json
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from cinecmr.anatomy import Structure
-from cinecmr.evaluate.overlap import asd, dice, hd95
+from cinecmr.evaluate.overlap import Absent, asd, dice, hd95, overlap
 
 LV = Structure.LV
 
@@ -82,3 +87,86 @@ def test_other_structures_do_not_count():
 def test_labels_of_different_shape_cannot_be_compared():
     with pytest.raises(ValueError, match="differ in shape"):
         dice(ball(3), ball(3)[:-1], LV)
+
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "cinema"
+SCORES = json.loads((FIXTURES / "scores.json").read_text("utf-8"))
+
+
+def drawn(name):
+    """Found and true classes of a fixture: class numbers of CineMA are this package's codes here."""
+    arrays = load_file(FIXTURES / "labels.safetensors")
+    return arrays[f"{name}/found"], arrays[f"{name}/label"]
+
+
+def compare(told, number, one):
+    """Scores of the published code in float32; None where it tells NaN."""
+    pairs = {
+        "dice_score": one.dice,
+        "iou_score": one.iou,
+        "hausdorff_distance_95": one.hd95,
+        "true_volume": one.true_ml,
+        "pred_volume": one.found_ml,
+    }
+    for name, value in pairs.items():
+        wanted = told[f"class_{number}_{name}"]
+        assert value == pytest.approx(math.nan if wanted is None else wanted, rel=2e-6, nan_ok=True), name
+
+
+def test_scores_of_cine_labels_are_those_of_the_published_code_present_or_absent():
+    found, truth = drawn("seg")
+    cases = {
+        "seg_metrics_spacing_1_1_10": (found, truth),
+        "seg_metrics_class1_absent_in_truth": (found, np.where(truth == 1, 0, truth)),
+    }
+    for name, (ours, theirs) in cases.items():
+        for structure in (Structure.RV, Structure.MYO, Structure.LV):
+            one = overlap(ours, theirs, structure, (1.0, 1.0, 10.0), Absent.PUBLISHED)
+            compare(SCORES[name], int(structure), one)
+    missed = overlap(np.where(found == 3, 0, found), truth, LV, (1.0, 1.0, 10.0), Absent.PUBLISHED)
+    compare(SCORES["seg_metrics_class3_absent_in_pred"], 3, missed)
+
+
+def test_scores_of_scar_labels_merge_structures_as_the_published_code_does():
+    found, truth = drawn("emidec")
+    for number, merged in enumerate(({1}, {2, 3, 4}, {3, 4}, {4}), 1):
+        codes = [Structure(code) for code in merged]
+        one = overlap(found, truth, codes, (1.458, 1.458, 10.0), Absent.PUBLISHED_SCAR)
+        compare(SCORES["emidec_metrics"], number, one)
+
+
+def test_all_scores_from_one_pass_are_the_single_ones():
+    rng = np.random.default_rng(5)
+    found, truth = rng.choice([0, 1, 2, 3], (2, 9, 8, 4)).astype(np.uint8)
+    for structure in (LV, (Structure.MYO, LV)):
+        one = overlap(found, truth, structure, (1.5, 1.5, 8.0))
+        assert one.dice == dice(found, truth, structure)
+        assert one.iou == pytest.approx(one.dice / (2 - one.dice))
+        assert (one.hd95, one.asd) == tuple(score(found, truth, structure, (1.5, 1.5, 8.0)) for score in (hd95, asd))
+        codes = [structure] if structure is LV else list(structure)
+        assert one.true_ml == pytest.approx(sum((truth == code).sum() for code in codes) * 0.018)
+
+
+@pytest.mark.parametrize(
+    ("absent", "truth_empty", "found_empty", "both_empty"),
+    [
+        (Absent.SOUND, (0.0, math.inf), (0.0, math.inf), (1.0, 0.0)),
+        (Absent.PUBLISHED, (math.nan, math.nan), (0.0, math.nan), (math.nan, math.nan)),
+        (Absent.PUBLISHED_SCAR, (0.0, math.nan), (0.0, math.nan), (1.0, math.nan)),
+    ],
+)
+def test_what_an_absent_structure_scores_is_stated(absent, truth_empty, found_empty, both_empty):
+    empty, heart = ball(-1.0) * 0, ball(6)
+    for found, truth, wanted in ((heart, empty, truth_empty), (empty, heart, found_empty), (empty, empty, both_empty)):
+        one = overlap(found, truth, LV, (1, 1, 1), absent)
+        assert (one.dice, one.hd95, one.asd) == pytest.approx((wanted[0], wanted[1], wanted[1]), nan_ok=True)
+        assert dice(found, truth, LV, absent) == pytest.approx(wanted[0], nan_ok=True)
+        for score in (hd95, asd):
+            assert score(found, truth, LV, (1, 1, 1), absent) == pytest.approx(wanted[1], nan_ok=True)
+
+
+def test_distances_do_not_depend_on_how_much_empty_room_is_around():
+    small = ball(5, size=14), ball(6, size=14)
+    large = [np.pad(one, ((3, 9), (0, 5), (7, 2))) for one in small]
+    assert hd95(*small, LV, (1, 2, 3)) == hd95(*large, LV, (1, 2, 3))
+    assert asd(*small, LV, (1, 2, 3)) == asd(*large, LV, (1, 2, 3))
