@@ -104,9 +104,7 @@ def adamw(network: nn.Module, optimiser: Optimiser, given: list[dict[str, Any]] 
     return torch.optim.AdamW(of, lr=optimiser.rate, betas=optimiser.betas, weight_decay=optimiser.decay)
 
 
-def made(
-    network: nn.Module, optimiser: Optimiser, given: list[dict[str, Any]] | None = None
-) -> torch.optim.Optimizer:
+def made(network: nn.Module, optimiser: Optimiser, given: list[dict[str, Any]] | None = None) -> torch.optim.Optimizer:
     """AdamW, or SGD where the recipe has a `Descent`."""
     if isinstance(optimiser, Descent):
         return optimiser.optimiser(network, given)

@@ -8,7 +8,7 @@ Source: specification of the self-supervised study's code, sections 1.5, 1.6 and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,8 +122,7 @@ def slices_of(
     told = Intensities(float(data.mean()), float(data.std(ddof=1)), float(data.max()))
     drawn = None if labels is None else labels[window]
     centre = None if drawn is None else heart_centre(drawn)
-    there = [z for z in range(image.slices) if z not in image.missing_slices]
-    there = there if base_first(image.affine) else there[::-1]
+    there = base_to_apex(image)
     spacing = (float(image.spacing[0]), float(image.spacing[1]))
     return [
         Slice(subject, np.ascontiguousarray(data[:, :, z, t]), spacing, told, number, len(there),
@@ -131,6 +130,12 @@ def slices_of(
         for t in (_chosen(image, drawn) if frames is None else frames)
         for number, z in enumerate(there)
     ]  # fmt: skip
+
+
+def base_to_apex(image: Image) -> list[int]:
+    """The slices that were acquired, z of the basal one first."""
+    there = [z for z in range(image.slices) if z not in image.missing_slices]
+    return there if base_first(image.affine) else there[::-1]
 
 
 def _chosen(image: Image, labels: NDArray[np.uint8] | None) -> list[int]:
@@ -210,6 +215,18 @@ def _through(points: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(x), float(y), float(np.hypot(*(a - (x, y))))
 
 
+def by_frame(slices: Sequence[Slice]) -> list[Slice]:
+    """The same slices, their intensities those of their own frame instead of the whole cine, as nnU-Net takes them."""
+    stacks: dict[tuple[str, int], list[Slice]] = {}
+    for one in slices:
+        stacks.setdefault((one.subject, one.frame), []).append(one)
+    told = {}
+    for key, stack in stacks.items():
+        data = np.stack([one.pixels for one in stack])
+        told[key] = Intensities(float(data.mean()), float(data.std(ddof=1)), float(data.max()))
+    return [replace(one, intensities=told[one.subject, one.frame]) for one in slices]
+
+
 def draw_subset(subjects: Sequence[str], count: int, seed: int) -> list[str]:
     """Some of the subjects, as the published study drew them: nested within a seed.
 
@@ -224,5 +241,5 @@ def draw_subset(subjects: Sequence[str], count: int, seed: int) -> list[str]:
     True
     """
     names = sorted(subjects)
-    np.random.RandomState(seed).shuffle(names)  # noqa: NPY002 - the published lists came from this generator
+    np.random.RandomState(seed).shuffle(names)  # the published lists came from this generator
     return names[:count]

@@ -1,0 +1,1 @@
+"""Learning without labels: one method a file."""
