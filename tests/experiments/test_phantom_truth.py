@@ -7,10 +7,12 @@ import pytest
 
 from cinecmr.anatomy import Disease, Structure
 from cinecmr.experiments import phantom_truth
-from cinecmr.experiments.phantom_truth import Differences, agree, exact_faces, geometry, grid
+from cinecmr.experiments.phantom_truth import FINE, Differences, agree, exact_faces, geometry, grid
+from cinecmr.measure.strain import strain
 from cinecmr.phantom.heart import Heart
 from cinecmr.phantom.motion import HeartMotion
-from cinecmr.phantom.shape import LeftVentricle
+from cinecmr.phantom.shape import LeftVentricle, Region
+from cinecmr.phantom.wall import wall_points
 
 
 def test_a_heart_measures_as_its_formulas_say(tmp_path):
@@ -35,6 +37,22 @@ def test_a_cavity_of_constant_squeeze_has_the_closed_forms():
     assert told["EF"] == pytest.approx(100 * (1 - 0.85 * 0.7**2), abs=0.3)
     assert told["MAPSE"] == pytest.approx(0.15 * lv.length)
     assert 0.5 * np.degrees(lv.twist) < told["twist"] < np.degrees(lv.twist)
+
+
+def test_cells_of_the_wall_are_fine_enough_for_the_thickest_apex():
+    thick = (Region(theta=0.0, height=0.1, width_theta=50.0, width_height=0.37, amount=0.82),)
+    heart = Heart(lv=LeftVentricle(epi=41.0, endo=26.7, length=99.0, squeeze=0.5, squeeze_slope=0.22, thick=thick))
+    motion = HeartMotion(heart, np.eye(4))
+
+    def grs(around, along, through):
+        wall = wall_points(heart, cells=(around, along, through))
+        return strain(motion, wall, [heart.beat.systole]).whole()["GRS"][0]
+
+    around, along, through = FINE
+    finest = grs(12, along, 8 * through)  # the same all round, so few cells around the axis do
+    assert grs(12, along, 6) < finest - 0.3
+    assert grs(12, along, through) == pytest.approx(finest, abs=0.1)
+    assert grs(12, 2 * along, through) == pytest.approx(grs(around, along, through), abs=0.1)
 
 
 def test_what_differs_by_more_than_it_may_is_told():

@@ -41,7 +41,9 @@ UNITS = {"EDV": "ml", "ESV": "ml", "EF": "%", "mass": "g", "RVEDV": "ml", "RVESV
 # How far apart the two may lie: 1 % of a volume, half a point of EF and strain 0.3 points, 0.3 degrees, 0.3 mm.
 RELATIVE = {"EDV": 0.01, "ESV": 0.01, "mass": 0.01, "RVEDV": 0.01, "RVESV": 0.01}
 ABSOLUTE = {"EF": 0.3, "GCS": 0.3, "GRS": 0.3, "GLS": 0.3, "twist": 0.3, "MAPSE": 0.3}
-FINE = (72, 96, 6)  # cells of a wall: twice as many change no strain by 0.05 points
+# Cells of a wall: twice as many change no strain by 0.1 points. Many through it, for thickening grows steeply towards a
+# small cavity: in the apex of a hypertrophied heart 6 cells lose 0.4 points of GRS.
+FINE = (36, 96, 24)
 KEPT = 1e-6  # |det F - 1| in the wall
 
 
