@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SLOW = {
     "analyze/test_page_in_browser.py",
     "contracts/test_datasets.py",
+    "contracts/test_tables.py",
+    "contracts/test_tasks.py",
     "datasets/test_layouts.py",
     "experiments/test_phantom_realism.py",
     "io/test_dicom_pictures.py",
@@ -27,6 +29,8 @@ SLOW = {
     "io/test_real_studies.py",
     "journeys/test_analyze.py",
     "journeys/test_bad_input.py",
+    "learn/test_devices.py",
+    "learn/test_restart.py",
     "phantom/test_cohort.py",
     "phantom/test_population.py",
 }

@@ -14,8 +14,8 @@ from cinecmr.geometry import apply_affine
 from cinecmr.learn.samples import Grid, heart_centre, labelled_centre, linear, nearest, place, scaled, starts, window
 from cinecmr.study import Image, Study
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "cinema" / "values.safetensors"
-VALUES = Path(__file__).parents[3] / "shared" / "fixtures" / "cinema" / "values.json"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "cinema" / "preparation.safetensors"
+VALUES = FIXTURES.with_name("values.json")
 SMALL = Grid((24, 24, 8), (2.0, 2.0, 8.0))
 
 
@@ -163,7 +163,6 @@ def test_the_new_size_is_the_recorded_one_and_edges_coincide():
     np.testing.assert_allclose(placing.to_patient(np.full(3, -0.5)), corner, atol=1e-9)
 
 
-@pytest.mark.skipif(not VALUES.is_file(), reason="the recorded values are not beside this checkout")
 def test_windows_are_the_recorded_ones():
     told = json.loads(VALUES.read_text())
     for low, high, voxels, size, below, above in told["bbox_crop_1d"]:
