@@ -80,7 +80,7 @@ def groups(network: nn.Module, optimiser: Optimiser) -> list[dict[str, Any]]:
     if not optimiser.spare_vectors and optimiser.layer_decay == 1:
         return [{"params": list(network.parameters()), "weight_decay": optimiser.decay, "lr_scale": 1.0}]
     named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-    blocks = 1 + max((int(found[1]) for name, _ in named if (found := _BLOCK.match(name))), default=-1)
+    blocks = 1 + max((int(block[1]) for name, _ in named if (block := _BLOCK.match(name))), default=-1)
     if optimiser.layer_decay < 1 and blocks == 0:
         raise ValueError("layer_decay needs a transformer with encoder.blocks; set it to 1 for this network")
     found: dict[tuple[int, bool], list[nn.Parameter]] = {}

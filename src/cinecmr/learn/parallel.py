@@ -62,7 +62,7 @@ class World:
             gradients = [p.grad for p in bucket if p.grad is not None]
             flat = torch.cat([gradient.flatten() for gradient in gradients])
             dist.all_reduce(flat)
-            for gradient, summed in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            for gradient, summed in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
                 gradient.copy_(summed.view_as(gradient))
 
     def share_buffers(self, network: nn.Module) -> None:

@@ -136,7 +136,7 @@ class Placing:
 
     def to_grid(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., 3) patient RAS, mm, to grid indices."""
-        return apply_affine(np.linalg.inv(self.affine), points)
+        return apply_affine(_inverse(self.affine), points)
 
     def to_patient(self, indices: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., 3) grid indices to patient RAS, mm."""
@@ -165,7 +165,7 @@ def place(image: Image, grid: Grid, centre: NDArray[np.float64] | None = None) -
     step = target / image.spacing
     voxels = np.maximum(np.rint(np.asarray(shape) / step), 1).astype(int)
     middle = (np.asarray(shape) - 1) / 2
-    at = middle if centre is None else apply_affine(np.linalg.inv(image.affine), np.asarray(centre, float))
+    at = middle if centre is None else apply_affine(_inverse(image.affine), np.asarray(centre, float))
     at = (at - 0.5 * (step - 1)) / step  # of the resampled image
     lower = np.array([window(a, a, n, size, grid.pad) for a, n, size in zip(at, voxels, grid.size, strict=True)])
     first = step * lower + 0.5 * (step - 1)  # outer edges of the voxels coincide, not their centres
@@ -173,6 +173,10 @@ def place(image: Image, grid: Grid, centre: NDArray[np.float64] | None = None) -
     affine[:3, :3] = image.affine[:3, :3] * step
     affine[:3, 3] = apply_affine(image.affine, first)
     return Placing(shape, grid.size, step, first, affine, grid)
+
+
+def _inverse(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(affine), np.float64)
 
 
 def window(low: float, high: float, voxels: int, size: int, pad: Literal["centre", "end"] = "end") -> int:
@@ -273,12 +277,14 @@ def heart_centre(study: Study) -> NDArray[np.float64]:
     offsets = np.array([n @ (m - middles[0]) for n, m in zip(normals, middles, strict=True)])
     moved, *_ = np.linalg.lstsq(normals, offsets, rcond=0.1)
     found = middles[0] + moved
-    index = apply_affine(np.linalg.inv(images[0].affine), found)
+    index = apply_affine(_inverse(images[0].affine), found)
     seen = (index >= -0.5).all() and (index <= np.asarray(images[0].data.shape[:3]) - 0.5).all()
     return np.asarray(found if seen else middles[0], np.float64)
 
 
-def labelled_centre(labels: NDArray[np.uint8], image: Image, structure: Structure = Structure.LV) -> NDArray[np.float64]:
+def labelled_centre(
+    labels: NDArray[np.uint8], image: Image, structure: Structure = Structure.LV
+) -> NDArray[np.float64]:
     """Middle of the box around a structure's voxels in a frame (x, y, z), patient RAS, mm.
 
     Raises:

@@ -83,7 +83,8 @@ class Moved:
 
     def _slices(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], ...]:
         middle = (shape[2] - 1) / 2
-        return np.arange(shape[0]), np.arange(shape[1]), middle + (np.arange(shape[2]) - middle) / self.depth
+        x, y, z = (np.arange(n, dtype=np.float64) for n in shape)
+        return x, y, middle + (z - middle) / self.depth
 
     def _plane(self, array: NDArray[np.float32], mode: str) -> NDArray[np.float32]:
         """All slices of all channels read at one grid of points."""

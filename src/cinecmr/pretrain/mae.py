@@ -153,13 +153,14 @@ class MAE:
 
     def _sample(self, entry: Entry, rng: np.random.Generator, changed: bool) -> Views:
         share, images, hidden, inside = rng.random(), {}, {}, {}
-        shared = self._changes.draw(rng)
+        shared = self._changes.draw(rng)  # by the long-axis views of the official preset
         for view in (view for view in self.settings.views if view in entry.views):
             stored = entry.frames(view)
             frame = np.asarray(stored[int(share * len(stored))], np.float32)[None] / np.float32(255)
             mask = entry.mask(view, frame.shape[1:])
             if changed:
-                frame, mask = self._changed(frame, mask, rng, shared if view != "sax" else None)
+                alike = self.settings.preset == "official" and view != "sax"
+                frame, mask = self._changed(frame, mask, rng, shared if alike else self._changes.draw(rng))
             flat = self._config.views[view].size
             images[view] = torch.from_numpy(np.ascontiguousarray(frame).reshape(1, 1, *flat))
             inside[view] = torch.from_numpy(np.ascontiguousarray(mask, np.float32).reshape(1, 1, *flat))
@@ -168,11 +169,8 @@ class MAE:
         return Views(images, hidden, inside)
 
     def _changed(
-        self, frame: NDArray[np.float32], mask: NDArray[np.bool_], rng: np.random.Generator, shared: Moved | None
+        self, frame: NDArray[np.float32], mask: NDArray[np.bool_], rng: np.random.Generator, moved: Moved | None
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        """One draw for all long-axis views in the official preset, else each view's own."""
-        official = self.settings.preset == "official"
-        moved = shared if official and shared is not None else self._changes.draw(rng)
         plain = replace(self._changes, move=None)
         frame, _ = plain(frame, rng)
         if moved is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,13 +124,17 @@ def _write(case: Case, name: str, grids: Mapping[str, Grid], folder: Path, frame
             continue
         placing = place(study[View(view)], grid, heart_centre(study))
         stored = _stored(study, View(view), placing, frames)
-        write_atomically(folder / f"{view}.npy", lambda path, stored=stored: np.save(path, stored, allow_pickle=False))
+        write_atomically(folder / f"{view}.npy", partial(_save, stored))
         inside[view] = _box(placing.inside)
     if not inside:
         return None
     entry = Entry(folder, name, subject_name(case.person or case.subject), inside)
     write_text(folder / NOTE, json.dumps({"name": name, "person": entry.person, "inside": inside}))
     return entry
+
+
+def _save(stored: NDArray[np.uint8], path: Path) -> None:
+    np.save(path, stored, allow_pickle=False)
 
 
 def _stored(study: Study, view: View, placing: Placing, frames: int) -> NDArray[np.uint8]:
