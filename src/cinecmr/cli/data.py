@@ -33,7 +33,7 @@ def datasets_check(
     """Say what is wrong with a data set, by file."""
     from cinecmr.datasets import run
 
-    found, visits, problems = run.check(folder, name)
+    found, visits, problems = run.check(folder, name, progress("reading visits"))
     print("\n".join([*map(str, problems), f"{found}: {visits} visits, {len(problems)} problems"]))
     if problems:
         raise SystemExit(DONE_WITH_FLAGS)
@@ -47,9 +47,11 @@ def datasets_write(
     seed: Annotated[int, typer.Option(help="of the first; subject n has seed + n")] = 0,
     frames: Annotated[int, typer.Option(min=8, max=100)] = 25,
     matrix: Annotated[int | None, typer.Option(min=32, max=512, help="pixels a side; else the scanner's")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="processes; the files do not depend on it")] = 1,
 ) -> None:
-    """Write synthetic hearts in the layout of a data set."""
+    """Write synthetic hearts in the layout of a data set; a stopped run goes on when started again."""
     from cinecmr.datasets import run
 
-    made = run.write(name, out, subjects, seed, frames=frames, matrix=matrix, progress=progress("making hearts"))
+    hearts = progress("making hearts")
+    made = run.write(name, out, subjects, seed, frames=frames, matrix=matrix, workers=workers, progress=hearts)
     print("\n".join([*run.tree(out), f"{len(made)} visits in {out}: {', '.join(made[:5])}{', ...' * (len(made) > 5)}"]))

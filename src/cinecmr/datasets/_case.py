@@ -114,8 +114,8 @@ class Layout(Protocol):
         """Write cases in this layout; returns the names they got, in the order given."""
         ...
 
-    def check(self, root: Path) -> list[Problem]:
-        """What is wrong, by file."""
+    def check(self, root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
+        """What is wrong, by file; `progress` is told the share of the visits that were read."""
         ...
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def check_cases(
-    cases: Iterable[Case], root: Path, also: Callable[[Case, Study, Path], list[Problem]] | None = None
+    cases: Iterable[Case],
+    root: Path,
+    also: Callable[[Case, Study, Path], list[Problem]] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> list[Problem]:
     """Look for the files of every case, read it, and look at what was read.
 
@@ -26,15 +29,19 @@ def check_cases(
         cases: each is read once.
         root: problems name files as seen from here.
         also: what the layout itself can tell of a case that was read without a problem.
+        progress: told the share of the cases that were read.
     """
     problems: list[Problem] = []
     twice: set[str] = set()
-    for case in cases:
+    cases = list(cases)
+    for number, case in enumerate(cases, 1):
         name = f"{case.split}/{case.subject}"
         if name in twice:
             problems.append(Problem(name, "the subject is listed twice"))
         twice.add(name)
         problems += _check_case(case, root, also)
+        if progress is not None:
+            progress(number / len(cases))
     return problems
 
 

@@ -42,7 +42,7 @@ from cinecmr.io.files import write_text
 from cinecmr.study import Facts, Findings, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 NAME = "acdc"
@@ -95,7 +95,7 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return given
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
     root = _root(root)
     problems = []
@@ -104,7 +104,7 @@ def check(root: Path) -> list[Problem]:
         lacking = [entry for entry in ENTRIES if not case.metadata.get(entry)]
         if info.is_file() and lacking:
             problems.append(Problem(below(root, info), f"does not state {', '.join(lacking)}"))
-    return problems + check_cases(cases(root), root, _check_stills)
+    return problems + check_cases(cases(root), root, _check_stills, progress=progress)
 
 
 def _check_stills(case: Case, study: Study, root: Path) -> list[Problem]:

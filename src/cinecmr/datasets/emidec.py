@@ -40,7 +40,7 @@ from cinecmr.io.files import write_bytes
 from cinecmr.study import Facts, Findings, Measurement, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 NAME = "emidec"
@@ -105,7 +105,7 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return given
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
     root = _root(root)
     told = {path.stem.removeprefix("Case ") for path in root.glob("Case *.txt")}
@@ -115,7 +115,7 @@ def check(root: Path) -> list[Problem]:
         lacking = [entry for entry in ENTRIES if entry not in case.metadata]
         if lacking:
             problems.append(Problem(f"Case {case.subject}.txt", f"does not state {', '.join(lacking)}"))
-    return problems + check_cases(cases(root), root)
+    return problems + check_cases(cases(root), root, progress=progress)
 
 
 def _root(folder: Path) -> Path:

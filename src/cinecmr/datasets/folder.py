@@ -35,7 +35,7 @@ from cinecmr.io.subject import subject_name
 from cinecmr.study import Facts, Findings, Measurement, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -95,7 +95,7 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
     root = _root(root)
     images = _images(root)
@@ -103,7 +103,7 @@ def check(root: Path) -> list[Problem]:
     named = {path.name for paths in images.values() for path in paths.values()}
     problems += [Problem(f"labels/{path.name}", "has no image of the same name")
                  for path in _files(root / "labels") if path.name not in named]  # fmt: skip
-    return problems + check_cases(cases(root), root)
+    return problems + check_cases(cases(root), root, progress=progress)
 
 
 def _root(folder: Path) -> Path:

@@ -27,7 +27,7 @@ from cinecmr.io.files import write_bytes
 from cinecmr.study import Facts, Findings, Flag, Measurement, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from cinecmr.study import Image
@@ -83,7 +83,7 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return given
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
     root, problems = _root(root), []
     for part in splits(root):
@@ -91,7 +91,7 @@ def check(root: Path) -> list[Problem]:
         told = set(_volumes(root, part))
         problems += [Problem(table, f"lists {name}, which has no folder") for name in sorted(told - there)]
         problems += [Problem(table, f"does not list {name}") for name in sorted(there - told)]
-    return problems + check_cases(cases(root), root)
+    return problems + check_cases(cases(root), root, progress=progress)
 
 
 def _root(folder: Path) -> Path:

@@ -38,7 +38,7 @@ from cinecmr.io.nifti import frame_times
 from cinecmr.study import Findings, Image, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -106,9 +106,9 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return given
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
-    problems, root = check_cases(cases(root), _root(root)), _root(root)
+    problems, root = check_cases(cases(root), _root(root), progress=progress), _root(root)
     for view in _views(root):
         for row in _rows(root, view):
             problems += _compare(root, view, row)

@@ -27,7 +27,7 @@ from cinecmr.datasets._tables import metres, number, read_table, whole, write_ta
 from cinecmr.study import Facts, Findings, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -87,14 +87,14 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return [str(row[1]) for row in rows]
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
     root = _root(root)
     listed = [row["External code"] for row in read_table(root / TABLE, COLUMNS)]
     there = {folder.name for part in _FOLDERS.values() for folder in (root / part).glob("*/")}
     problems = [Problem(TABLE, f"lists {code}, which has no folder") for code in listed if code not in there]
     problems += [Problem(TABLE, f"does not list {name}, which has a folder") for name in sorted(there - {*listed})]
-    return problems + check_cases(cases(root), root)
+    return problems + check_cases(cases(root), root, progress=progress)
 
 
 def _root(folder: Path) -> Path:

@@ -30,7 +30,7 @@ from cinecmr.datasets._tables import number, read_table, write_table
 from cinecmr.study import Facts, Findings, Flag, Image, Severity, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 NAME = "mnms2"
@@ -89,13 +89,13 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return given
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
     root = _root(root)
     listed = {f"{int(row['SUBJECT_CODE']):03d}" for row in _rows(root)}
     there = {folder.name for folder in (root / "dataset").glob("*/")}
     problems = [Problem(TABLE, f"does not list {name}, which has a folder") for name in sorted(there - listed)]
-    return problems + check_cases(cases(root), root)
+    return problems + check_cases(cases(root), root, progress=progress)
 
 
 def _root(folder: Path) -> Path:

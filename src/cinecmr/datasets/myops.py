@@ -29,7 +29,7 @@ from cinecmr.errors import RefusedInput
 from cinecmr.study import Findings, Image, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -84,9 +84,9 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return given
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
-    return check_cases(cases(root), _root(root))
+    return check_cases(cases(root), _root(root), progress=progress)
 
 
 def _root(folder: Path) -> Path:

@@ -37,7 +37,7 @@ from cinecmr.phantom.dicom_files import RAS_TO_LPS
 from cinecmr.study import Findings, Flag, Image, Measurement, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -102,9 +102,9 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return given
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
-    return check_cases(cases(root), _root(root))
+    return check_cases(cases(root), _root(root), progress=progress)
 
 
 def _root(folder: Path) -> Path:

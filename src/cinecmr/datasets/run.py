@@ -6,9 +6,10 @@ import re
 import zipfile
 from typing import TYPE_CHECKING
 
+from cinecmr import __version__
 from cinecmr.datasets import dataset, names
 from cinecmr.datasets._case import seen
-from cinecmr.datasets._cohort import phantom_cases
+from cinecmr.datasets._cohort import Begun, phantom_cases
 from cinecmr.errors import RefusedInput
 
 if TYPE_CHECKING:
@@ -62,12 +63,15 @@ def _fits(name: str, folder: Path) -> bool:
         return refusal.code not in ("other-layout", "no-such-path")
 
 
-def check(folder: Path, name: str | None = None) -> tuple[str, int, list[Problem]]:
+def check(
+    folder: Path, name: str | None = None, progress: Callable[[float], None] | None = None
+) -> tuple[str, int, list[Problem]]:
     """Look for what is wrong with a data set.
 
     Args:
         folder: where it is.
         name: what it should be; found out when None.
+        progress: told the share of the visits that were read.
 
     Returns:
         The data set's name, the number of visits, and the problems.
@@ -81,7 +85,7 @@ def check(folder: Path, name: str | None = None) -> tuple[str, int, list[Problem
             raise _unclear(folder, found)
         name = found[0]
     layout = dataset(name)
-    problems = layout.check(folder)
+    problems = layout.check(folder, progress)
     return name, sum(1 for _ in layout.cases(folder)), problems
 
 
@@ -101,17 +105,19 @@ def write(
     *,
     frames: int = 25,
     matrix: int | None = None,
+    workers: int = 1,
     progress: Callable[[float], None] | None = None,
 ) -> list[str]:
-    """Write synthetic subjects in the layout of a data set.
+    """Write synthetic subjects in the layout of a data set; a stopped run goes on when it is started again.
 
     Args:
         name: the data set.
-        out: a folder that is empty or not there.
+        out: a folder that is empty, or not there, or left by a stopped run of the same cohort.
         subjects: how many people.
         seed: of the first.
         frames: of a beat.
         matrix: pixels a side of the short axis; the scanner's when None.
+        workers: processes; the files do not depend on it.
         progress: told the share done.
 
     Returns:
@@ -121,9 +127,14 @@ def write(
         RefusedInput: the folder is not empty (`not-empty`), or there is no such data set.
     """
     layout = dataset(name)
-    if out.exists() and any(out.iterdir()):
-        raise RefusedInput("not-empty", f"{out} is not empty; a cohort is written into a folder of its own")
-    return layout.write(out, phantom_cases(layout, subjects, seed, frames=frames, matrix=matrix, progress=progress))
+    recipe = {"layout": name, "subjects": subjects, "seed": seed, "frames": frames, "matrix": matrix}
+    begun = Begun(out, recipe | {"version": __version__})
+    begun.claim()
+    cases = phantom_cases(layout, subjects, seed, frames=frames, matrix=matrix)
+    given = begun.written(layout, lambda: begun.made(cases, workers, progress))
+    if progress is not None:
+        progress(1.0)
+    return given
 
 
 def tree(root: Path) -> list[str]:

@@ -35,7 +35,7 @@ from cinecmr.io.subject import subject_name
 from cinecmr.study import Facts, Findings, Flag, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cinecmr.io.headers import Header
     from cinecmr.study import Image
@@ -106,9 +106,9 @@ def write(root: Path, cases: Iterable[Case]) -> list[str]:
     return given
 
 
-def check(root: Path) -> list[Problem]:
+def check(root: Path, progress: Callable[[float], None] | None = None) -> list[Problem]:
     """What is wrong, by file; see `Layout`."""
-    return check_cases(cases(root), _root(root))
+    return check_cases(cases(root), _root(root), progress=progress)
 
 
 def _root(folder: Path) -> Path:

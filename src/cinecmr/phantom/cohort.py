@@ -14,7 +14,7 @@ import shutil
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cinecmr import __version__
 from cinecmr.anatomy import Contrast, Disease, View
@@ -23,12 +23,14 @@ from cinecmr.io.files import write_text
 from cinecmr.phantom.formats import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from cinecmr.phantom.scanner import Scanner
     from cinecmr.study import Findings, Study
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 UNFINISHED = "unfinished"
 MEASURED = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF")
 
@@ -141,7 +143,7 @@ def write(out: Path, cohort: Cohort, *, workers: int = 1, progress: Callable[[fl
     cohort.check()
     jobs = [(out / cohort.name(number), cohort, number) for number in range(cohort.subjects)]
     rows: dict[int, dict[str, Any]] = {}
-    for number, row in _results(jobs, workers):
+    for number, row in as_finished(_subject, jobs, workers):
         rows[number] = row
         if progress is not None:
             progress(len(rows) / len(jobs))
@@ -167,13 +169,19 @@ def read_truth(folder: Path) -> dict[str, Any] | None:
     return truth
 
 
-def _results(jobs: list[tuple[Path, Cohort, int]], workers: int) -> Iterable[tuple[int, dict[str, Any]]]:
-    """Number and truth of each subject, as they get finished."""
+def as_finished(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, Result]]:
+    """Number and result of each job, as they get finished.
+
+    Args:
+        work: a function of a module, for other processes have to find it.
+        jobs: what it is called with, one at a time.
+        workers: processes; with one, the jobs are done here and in order.
+    """
     if workers <= 1:
-        yield from ((job[2], _subject(job)) for job in jobs)
+        yield from enumerate(map(work, jobs))
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        made = {pool.submit(_subject, job): job[2] for job in jobs}
+        made = {pool.submit(work, job): number for number, job in enumerate(jobs)}
         try:
             for future in as_completed(made):
                 yield made[future], future.result()
