@@ -26,8 +26,8 @@ INTRODUCTION = """\
 `cinecmr datasets` lists them, with licence and where to ask for them; nothing is downloaded by this package.
 `cinecmr datasets check FOLDER` finds out which one a folder holds and says what is wrong with it, by file.
 `cinecmr datasets write NAME --out DIR --subjects N` writes synthetic hearts in the same layout, so that everything that
-reads a public data set can be tried, tested and timed without it. `--workers` shares the work among processes; a stopped
-run goes on when it is started again.
+reads a public data set can be tried, tested and timed without it. `--workers` shares the work among processes, and a
+stopped run goes on when it is started again.
 
 In Python, `dataset("acdc").cases(folder, "train")` gives the visits of one part; each is read when its `study` (the
 images) or `truth` (labels, volumes, landmarks, what the experts say) is asked for. Label codes, frame numbers and units
