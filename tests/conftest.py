@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SLOW = {
     "analyze/test_page_in_browser.py",
     "contracts/test_datasets.py",
+    "contracts/test_pretrain.py",
     "contracts/test_tables.py",
     "contracts/test_tasks.py",
     "datasets/test_layouts.py",

@@ -67,9 +67,9 @@ def test_the_same_seed_gives_the_same_loss(learned, tmp_path):
     def stop(line):
         seen.append(line["loss"])
         if len(seen) == 3:
-            raise EnoughError
+            raise EnoughError("three lines")
 
-    with pytest.raises(EnoughError, match=""):
+    with pytest.raises(EnoughError, match="three lines"):
         fit(recipe, objective, tmp_path, stop)
     assert seen == [line["loss"] for line in told[:3]]
 

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cinecmr.cli.shared import ModelsDir, OutFolder, app, say
-from cinecmr.errors import RefusedInput
+from cinecmr.cli.shared import ModelsDir, app, say
 
 models_app = typer.Typer(help="List the weights, or print a model card.", rich_markup_mode=None)
 app.add_typer(models_app, name="models")
@@ -87,31 +86,3 @@ def models_note(
 
     noted = card_scores.note(card, result, data, kind)
     print(f"{noted.name}: {len(noted.scores)} evaluations on its card")
-
-
-@app.command()
-def finetune(
-    name: Annotated[str, typer.Argument(metavar="MODEL", help="sax-unet: the shipped short-axis model")],
-    out: OutFolder,
-    updates: Annotated[int | None, typer.Option(min=1, help="optimiser steps; the recipe's when absent")] = None,
-    subjects: Annotated[int | None, typer.Option(min=25, help="synthetic subjects, in 25s")] = None,
-    seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="processes that make the synthetic stacks")] = 2,
-) -> None:
-    """Train a shipped model again, from synthetic hearts alone.
-
-    Writes the stacks, log.jsonl, checkpoints, and at the end weights and card. Stopped and started again, it goes
-    on where it was.
-    """
-    from dataclasses import replace
-
-    from cinecmr.experiments import shipped
-
-    if name != shipped.NAME:
-        raise RefusedInput("no-such-model", f"no recipe for {name!r}: there is {shipped.NAME}")
-    plan = shipped.Shipped(seed=seed)
-    if subjects:
-        plan = replace(plan, pool=replace(plan.pool, subjects=subjects))
-    if updates:
-        plan = replace(plan, schedule=replace(plan.schedule, updates=updates))
-    print(f"card and weights: {shipped.train(out, plan, workers, say)}")

@@ -296,12 +296,12 @@ def plan(scale: str = "laptop", preset: str = "sound") -> Plan:
         return Plan(full, _PUBLISHED, updates=1500, batch=batch // 2, micro=16, precision="bf16")
     if scale == "laptop":
         small = replace(full, sax_size=(96, 96, 8), sax_spacing=(2.0, 2.0, 10.0), lax_size=(96, 96), lax_spacing=2.0,
-                        stem_widths=(24, 48), stem_blocks=1, width=192, depth=6, heads=6, decoder_width=128,
+                        stem_widths=(24, 48), width=192, depth=6, heads=6, decoder_width=128,
                         decoder_depth=3, decoder_heads=4)  # fmt: skip
         return Plan(small, _PUBLISHED, updates=2000, batch=8, frames=8)
     if scale == "smoke":
         tiny = replace(full, sax_size=(32, 32, 4), sax_spacing=(6.0, 6.0, 24.0), lax_size=(32, 32), lax_spacing=6.0,
-                       stem_widths=(8, 16), stem_blocks=1, width=24, depth=1, heads=2, decoder_width=24,
+                       stem_widths=(8, 16), width=24, depth=1, heads=2, decoder_width=24,
                        decoder_depth=1, decoder_heads=2)  # fmt: skip
         return Plan(tiny, replace(_PUBLISHED, rate=3e-3), updates=20, batch=4, frames=2, held_out=0.25)
     raise ValueError(f"no scale {scale!r}: there are {', '.join(SCALES)}")

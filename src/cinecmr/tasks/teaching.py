@@ -1,0 +1,259 @@
+"""From a data set to a trained and tested model: who is learned from, how long, and how it does on the others.
+
+What `cinecmr finetune TASK DATA` does. The split by people is written once and read ever after; nobody who is tested
+is learned from or chosen by.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from cinecmr.errors import RefusedInput
+from cinecmr.evaluate.summary import summarise
+from cinecmr.io.files import write_text
+from cinecmr.io.subject import subject_name
+from cinecmr.learn.fit import fit
+from cinecmr.learn.overrides import overridden
+from cinecmr.learn.parallel import joined
+from cinecmr.learn.progress import Bar
+from cinecmr.learn.recipe import Optimiser, Recipe, Schedule, Stopping, Weights, hash_of
+from cinecmr.learn.samples import Grid
+from cinecmr.learn.splits import Splits, by_shares, nested, person_of
+from cinecmr.learn.start import WEIGHTS
+from cinecmr.tasks.architecture import Architecture
+from cinecmr.tasks.classification import Classification, ClassificationSettings
+from cinecmr.tasks.regression import Regression, RegressionSettings
+from cinecmr.tasks.volume_segmentation import VolumeSegmentation, VolumeSegmentationSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import nn
+
+    from cinecmr.datasets import Case
+    from cinecmr.tasks._learner import Learner, ViewSettings
+
+TASKS: dict[str, tuple[type[Learner], type[ViewSettings], str]] = {
+    "segmentation": (VolumeSegmentation, VolumeSegmentationSettings, "convunetr"),
+    "classification": (Classification, ClassificationSettings, "convvit"),
+    "regression": (Regression, RegressionSettings, "convvit"),
+}
+SCALES = ("smoke", "laptop", "gpu", "full")
+SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
+_HIGHER = ("dice", "correct", "share_of_true", "closeness")  # beginnings of scores that are better the higher
+_LOWER = ("abs_error", "hd95", "volume", "lvef_error", "rvef_error", "distance")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A fine-tuning run before its data are counted.
+
+    Attributes:
+        settings: of the task. optimiser: see there; its warm-up is set from `warm`.
+        updates, batch, micro: see `learn.recipe.Schedule`. warm: share of the updates until the peak.
+        patience: checks without progress until it stops early; 0 learns to the end and keeps the last weights.
+        precision: "fp32" or "bf16".
+    """
+
+    settings: ViewSettings
+    optimiser: Optimiser
+    updates: int
+    batch: int
+    micro: int = 0
+    warm: float = 0.05
+    patience: int = 5
+    precision: str = "fp32"
+
+    def recipe(self, learner: Learner, score: str, seed: int, start: Weights | None) -> Recipe:
+        """The run over the learner's cases, whose names are part of it."""
+        batch = max(1, min(self.batch, learner.size))
+        log_every = max(1, min(20, self.updates // 20))
+        checks = max(1, self.updates // log_every // 10) * log_every
+        people = sorted(subject_name(case.subject) for case in learner.cases)
+        return Recipe(
+            learner.settings.as_json() | {"samples": learner.size, "data": hash_of(people)},
+            replace(self.optimiser, warmup=max(1, round(self.warm * self.updates))),
+            Schedule(self.updates, batch, log_every, checks, min(self.micro, batch), by_epochs=True),
+            seed,
+            stopping=Stopping(score, self.patience) if self.patience else None,
+            precision=self.precision,
+            start=start,
+        )
+
+
+def lesson(task: str, scale: str = "laptop", network: str | None = None, pretrained: bool = False) -> Lesson:
+    """Settings of a task at a scale.
+
+    Layer-wise decay is for weights that start pre-trained. Both starts have the same weight decay, which the published
+    comparison has not.
+
+    Raises:
+        RefusedInput: no such task, scale or network (`no-such-task`).
+
+    Source: specification of CineMA's code, sections 8 and 12 (row 7).
+    """
+    if task not in TASKS or scale not in SCALES:
+        raise RefusedInput(
+            "no-such-task", f"no {task!r} at {scale!r}: there are {', '.join(TASKS)}, at {', '.join(SCALES)}"
+        )
+    kind = network or TASKS[task][2]
+    optimiser = Optimiser(1e-3, 0.05, clip=5.0, average=0.0, betas=(0.9, 0.95), last_rate=1e-5, from_zero=True,
+                          spare_vectors=True, layer_decay=0.75 if pretrained else 1.0)  # fmt: skip
+    sizes: dict[str, tuple[Grid, dict[str, object], int, int]] = {
+        "smoke": (Grid((32, 32, 4), (6.0, 6.0, 24.0)),
+                  {"width": 24, "depth": 1, "heads": 2, "stem": (8, 16), "decoder": (4, 8, 8, 8, 8),
+                   "levels": (4, 8, 8), "layers": 50, "inplanes": (2, 2, 2, 2)}, 6, 4),
+        "laptop": (Grid((96, 96, 8), (2.0, 2.0, 10.0)),
+                   {"width": 192, "depth": 6, "heads": 6, "stem": (24, 48), "decoder": (8, 16, 24, 32, 64),
+                    "levels": (8, 16, 32, 64, 128), "inplanes": (16, 32, 64, 128)}, 600, 8),
+        "gpu": (Grid(), {}, 1500, 16),
+        "full": (Grid(), {}, 12_000, 64),
+    }  # fmt: skip
+    grid, widths, updates, batch = sizes[scale]
+    try:
+        architecture = Architecture(kind, **widths)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise RefusedInput("no-such-task", str(error)) from error
+    settings = TASKS[task][1](grid=grid, architecture=architecture)
+    large = scale in ("gpu", "full")
+    return Lesson(settings, optimiser, updates, batch, 4 if large else 0, precision="bf16" if large else "fp32")
+
+
+def split_of(cases: Sequence[Case], path: Path, seed: int) -> Splits:
+    """Who is learned from, chosen by and tested: the written split, else the data set's own, else a drawn one.
+
+    A data set with parts "train" and "test" keeps them; where it has no "val", a fifth of the people in "train" is.
+
+    Raises:
+        RefusedInput: the file was changed, one person is in two parts, or there are fewer than three people.
+    """
+    if path.is_file():
+        return Splits.read(path)
+    own = {part: [case for case in cases if case.split == part] for part in SHARES}
+    if own["train"] and own["test"]:
+        parts = {part: tuple(sorted({person_of(case) for case in found})) for part, found in own.items()}
+        if not parts["val"]:
+            drawn = by_shares(own["train"], {"train": 0.8, "val": 0.2}, seed)
+            parts |= drawn.parts
+        made = Splits(parts, seed)
+    else:
+        made = by_shares(cases, SHARES, seed)
+    made.write(path)
+    return made
+
+
+def teach(
+    task: str,
+    cases: Sequence[Case],
+    out: Path,
+    of: Lesson,
+    *,
+    given: Sequence[str] = (),
+    start: Path | None = None,
+    labelled: int = 0,
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int = 0,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Train a task's model and test it; stopped and started again, it goes on where it was.
+
+    Args:
+        task: one of `TASKS`.
+        cases: every visit of the data set.
+        out: gets splits.json, and a folder of the run's name with weights, log, scores.csv and summary.json.
+        of: see `lesson`.
+        given: settings that differ, as `--set` takes them.
+        start: weights to start from, such as a masked autoencoder's.
+        labelled: learn from so many people only, balanced, each list holding the shorter ones; 0 for all.
+        seed: of the split, the weights and the order.
+        device: where the network runs.
+        workers: threads that make batches ahead of time.
+        say: told one line at a time.
+
+    Returns:
+        The weights.
+
+    Raises:
+        RefusedInput: data that cannot be split or learned from, weights that do not fit, a setting that cannot be.
+    """
+    of = overridden(of, given)
+    with joined(device) as world:
+        if world.first:
+            split_of(cases, out / "splits.json", seed)
+        world.wait()
+        splits = Splits.read(out / "splits.json")
+        learned = splits.of(cases, "train")
+        if labelled:
+            kept = set(nested(learned, (labelled,), seed)[labelled])
+            learned = [case for case in learned if person_of(case) in kept]
+        learner = TASKS[task][0](of.settings, learned, splits.of(cases, "val"))
+        recipe = of.recipe(learner, _first_score(learner), seed, Weights.of(start) if start else None)
+        folder = out / recipe.key
+        if world.first:
+            told = ", ".join(f"{len(people)} {name}" for name, people in splits.parts.items())
+            say(f"run {recipe.key}: {task}; people: {told}; {learner.size} samples to learn from, "
+                f"{recipe.schedule.updates} updates of {recipe.schedule.batch}")  # fmt: skip
+        bar = Bar(recipe, task) if world.first else None
+        network = fit(recipe, learner, folder, bar, device=device, workers=workers)
+        if world.first:
+            for line in tested(learner, network, splits.of(cases, "test"), folder, splits.sha256):
+                say(line)
+        return folder / WEIGHTS
+
+
+def _first_score(learner: Learner) -> str:
+    """The name of the score that a check tells first, by which runs stop early."""
+    for case in learner.held_out:
+        truth = learner.truth(case)
+        try:
+            return next(iter(learner.score(truth, truth)))
+        except (RefusedInput, StopIteration):
+            continue
+    raise RefusedInput("nothing-to-score", "nobody in the part `val` has what this task is compared with")
+
+
+def tested(learner: Learner, network: nn.Module, cases: Sequence[Case], folder: Path, split: str) -> list[str]:
+    """Score the people nobody learned from; writes scores.csv, a row a visit, and summary.json.
+
+    Returns:
+        A line for each score: mean with interval, worst tenth, failures.
+    """
+    rows: dict[str, dict[str, float]] = {}
+    with torch.inference_mode():
+        for case in cases:
+            study, _ = case.load()
+            truth = learner.truth(case)
+            try:
+                found = learner.predict(network, study, truth.cycle)
+                rows[subject_name(case.subject)] = learner.score(found, truth, study)
+            except RefusedInput:
+                rows[subject_name(case.subject)] = {}  # a failure, and counted as one
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    _table(folder / "scores.csv", names, rows)
+    people = [person_of(case) for case in cases]
+    lines, figures = [], {}
+    for name in names:
+        if not name.startswith(_HIGHER + _LOWER):
+            continue  # an answer or a truth, not a score
+        scores = [row.get(name, float("nan")) for row in rows.values()]
+        summary = summarise(scores, higher_is_better=name.startswith(_HIGHER), names=list(rows), patients=people)
+        figures[name] = summary.row()
+        lines.append(f"{name}: {summary.text()}")
+    write_text(folder / "summary.json", json.dumps({"split": split, "scores": figures}, indent=1) + "\n")
+    return lines
+
+
+def _table(path: Path, names: Sequence[str], rows: dict[str, dict[str, float]]) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["subject", *names])
+    writer.writerows([subject, *(row.get(name, "") for name in names)] for subject, row in rows.items())
+    write_text(path, buffer.getvalue())
