@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from cinecmr.networks.inference import Ready, computes_half
 from cinecmr.networks.kinds import published
 from cinecmr.networks.resnet import ResNet, ResNetConfig
 from cinecmr.networks.siren import Siren, SirenConfig
@@ -50,6 +51,7 @@ class Variant:
     network: nn.Module
     inputs: tuple[Any, ...]
     half: bool = False
+    learns: bool = True  # whether it can be trained as well
 
 
 def _view(kind: str, small: dict[str, tuple[int, ...]], size: str) -> Case:
@@ -128,17 +130,11 @@ def convolution_axes(network: nn.Module) -> int:
     return found.pop() if len(found) == 1 else 0
 
 
-def computes_half(device: str) -> bool:
-    """Whether the machine has bf16 arithmetic; without it a processor emulates it, tens of times slower."""
-    if device == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return device != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
-
-
 def variants(case: Case, device: str, half: bool, compiled: bool) -> list[Variant]:
     """The plain run first."""
     network, inputs = case.network.to(device), _moved(case.inputs, device)
     found = [Variant("eager fp32", network, inputs)]
+    found.append(Variant("as asked", Ready(network, device), inputs, learns=False))
     if half:
         found.append(Variant("bf16", network, inputs, half=True))
     axes = convolution_axes(network)
@@ -182,6 +178,8 @@ def fastest(run: Callable[[Variant], Any], ways: list[Variant], repeats: int, de
     best = [float("inf")] * len(ways)
     for repeat in range(repeats + 1):
         for number, way in enumerate(ways):
+            if run is train and not way.learns:
+                continue
             started = time.perf_counter()
             run(way)
             if device == "cuda":
@@ -251,7 +249,8 @@ def report(name: str, size: str, device: str, repeats: int, half: bool, compiled
     ]
     seen, learned = (fastest(run, ways, repeats, device) for run in (forward, train))
     for way, a, b, change in zip(ways, seen, learned, moved, strict=True):
-        ratios = f"{seen[0] / a:7.2f} x {1e3 * b:9.1f} ms {learned[0] / b:7.2f} x"
+        step = f"{1e3 * b:9.1f} ms {learned[0] / b:7.2f} x" if way.learns else f"{'-':>12} {'-':>9}"
+        ratios = f"{seen[0] / a:7.2f} x {step}"
         print(f"{name:<17}{way.name:<20}{1e3 * a:9.1f} ms {ratios} {change:10.1e}", flush=True)
 
 

@@ -44,9 +44,9 @@ def published(folder, read=UNET, file=FILE, **changed):
 
 
 @pytest.fixture
-def shelf(tmp_path, monkeypatch):
+def shelf(tmp_path_factory, monkeypatch):
     """An empty folder of imported models, which every command finds."""
-    folder = tmp_path / "models"
+    folder = tmp_path_factory.mktemp("kept") / "models"
     monkeypatch.setenv(models.FOLDER, str(folder))
     return folder
 
@@ -300,7 +300,7 @@ def test_damaged_weights_and_other_checksums_are_refused(shelf, tmp_path):
         r"out_conv\.bias holds values that are not finite",
     )
     weights.write_bytes(weights.read_bytes()[:-9])
-    refused("damaged-weights", Request(str(tmp_path), name="cut"), "is no whole safetensors file")
+    refused("damaged-weights", Request(str(weights), name="cut"), "is no whole safetensors file")
     assert models.names() == sorted({"cinema-segmentation-acdc-sax-1", "sax-unet"})
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cinecmr.errors import RefusedInput
 from cinecmr.experiments import published_networks
 from cinecmr.experiments.published_networks import (
     Answer,
@@ -93,3 +94,33 @@ def test_answers_are_printed_with_where_they_come_from():
     assert "- commit: abc" in text
     assert text.splitlines()[-1] == "| seg_sax | B | sax | 1 x 4 x 2 | 0.500000 | 1.250000 | 0.10000, -2.00000 |"
     assert published_networks.FIRST == 4
+
+
+def test_the_command_prints_the_table_of_answers_and_keeps_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(kinds, "KINDS", {"baseline": TINY["baseline"]})
+    monkeypatch.setattr(kinds, "OTHERS", {"siren": kinds.OTHERS["siren"]})
+    told = []
+    text = published_networks.run(["all"], "B", tmp_path / "table.md", told.append)
+    assert (tmp_path / "table.md").read_text("utf-8") == text
+    assert [line.split("|")[1].strip() for line in text.splitlines()[-2:]] == ["baseline", "siren"]
+    assert "- rule: B" in text
+    with pytest.raises(RefusedInput, match="no published network 'sirens'"):
+        published_networks.run(["sirens"], "B", None, told.append)
+    with pytest.raises(RefusedInput, match="no rule 'C' to fill weights by"):
+        published_networks.run(["siren"], "C", None, told.append)
+
+
+def test_networks_of_the_other_papers_answer_too(monkeypatch):
+    small = {
+        "ssp_unet": replace(kinds.OTHERS["ssp_unet"], widths=(2, 3, 4)),
+        "video_swin_tiny": replace(kinds.OTHERS["video_swin_tiny"], width=4, depths=(1, 2), heads=(1, 2)),
+    }
+    monkeypatch.setattr(kinds, "OTHERS", small)
+    inputs = {"ssp_unet": (1, 16, 16), "video_swin_tiny": (3, 4, 16, 16)}
+    monkeypatch.setattr(published_networks, "OTHER_INPUTS", inputs)
+    found = [(a.kind, a.output, a.shape) for a in answers(small)]
+    assert found == [
+        ("ssp_unet", "logits 0", (1, 4, 16, 16)),
+        ("ssp_unet", "logits 1", (1, 4, 8, 8)),
+        ("video_swin_tiny", "logits", (1, 8)),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +86,43 @@ def filled() -> Callable[[torch.nn.Module, str], torch.nn.Module]:
         return network
 
     return fill
+
+
+def entries(network: torch.nn.Module) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+@pytest.fixture(scope="session")
+def answers_as_recorded(fixture_file, filled) -> Callable[[Callable[[dict], torch.nn.Module], str, str], None]:
+    """Check that a baseline has the recorded names and, filled by a rule, gives the recorded answers of a case.
+
+    The network is made from the published constructor's arguments.
+    """
+
+    def check(make: Callable[[dict], torch.nn.Module], case: str, rule: str) -> None:
+        told = json.loads(fixture_file("cinema/cnn_parity.json").read_text("utf-8"))["cases"][case]
+        tensors = load_file(fixture_file("cinema/cnn_parity.safetensors"))
+        network = filled(make(told["constructor"]), rule).eval()
+        assert entries(network) == told["state_dict_shapes"]
+        with torch.no_grad():
+            found = network(tensors[f"{case}/in/image"])
+        torch.testing.assert_close(found, tensors[f"{case}/out_{rule}/logits"], atol=1e-5, rtol=1e-5)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def has_published_names(fixture_file) -> Callable[[Callable[[], torch.nn.Module], str, int], None]:
+    """Check that a baseline at full size has the published names and shapes, and so many parameters."""
+
+    def check(make: Callable[[], torch.nn.Module], kind: str, count: int) -> None:
+        told = json.loads(fixture_file("cinema/cnn_manifest.json").read_text("utf-8"))[kind]
+        with torch.device("meta"):
+            network = make()
+        assert entries(network) == told["tensors"]
+        assert sum(p.numel() for p in network.parameters()) == count == told["n_params_total"]
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,7 @@
 """Residual networks: equal to the published ones in two and three dimensions."""
 
-import json
-
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from cinecmr.networks.resnet import ResNet, ResNetConfig
 
@@ -19,26 +16,18 @@ TINY = {dims: ResNetConfig(dims, 2, 5, depth, (4, 4, 6, 8)) for dims, depth in (
 
 @pytest.mark.parametrize("rule", ["A", "B"])
 @pytest.mark.parametrize("case", CASES)
-def test_answers_equal_those_of_the_published_network(fixture_file, filled, case, rule):
-    told = json.loads(fixture_file("cinema/cnn_parity.json").read_text("utf-8"))["cases"][case]
-    tensors = load_file(fixture_file("cinema/cnn_parity.safetensors"))
-    made, dims = told["constructor"], int(case[-2])
-    config = ResNetConfig(dims, made["in_chans"], made["out_chans"], made["depth"], tuple(made["layer_inplanes"]))
-    network = filled(ResNet(config), rule).eval()
-    assert {n: list(t.shape) for n, t in network.state_dict().items()} == told["state_dict_shapes"]
-    with torch.no_grad():
-        found = network(tensors[f"{case}/in/image"])
-    torch.testing.assert_close(found, tensors[f"{case}/out_{rule}/logits"], atol=1e-5, rtol=1e-5)
+def test_answers_equal_those_of_the_published_network(answers_as_recorded, case, rule):
+    def make(made):
+        widths = tuple(made["layer_inplanes"])
+        return ResNet(ResNetConfig(int(case[-2]), made["in_chans"], made["out_chans"], made["depth"], widths))
+
+    answers_as_recorded(make, case, rule)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_published_sizes_have_the_published_names_shapes_and_counts(fixture_file, kind):
-    told = json.loads(fixture_file("cinema/cnn_manifest.json").read_text("utf-8"))[kind]
+def test_published_sizes_have_the_published_names_shapes_and_counts(has_published_names, kind):
     config, count = KINDS[kind]
-    with torch.device("meta"):
-        network = ResNet(config)
-    assert {n: list(t.shape) for n, t in network.state_dict().items()} == told["tensors"]
-    assert sum(p.numel() for p in network.parameters()) == count == told["n_params_total"]
+    has_published_names(lambda: ResNet(config), kind, count)
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101])

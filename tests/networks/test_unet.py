@@ -1,10 +1,7 @@
 """CineMA's U-Net: equal to the published one, any size, and which of its weights learn."""
 
-import json
-
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from cinecmr.networks.unet import UNet, UNetConfig
 
@@ -19,26 +16,18 @@ TINY = UNetConfig(widths=(4, 6, 8))
 
 @pytest.mark.parametrize("rule", ["A", "B"])
 @pytest.mark.parametrize("case", CASES)
-def test_scores_equal_those_of_the_published_network(fixture_file, filled, case, rule):
-    told = json.loads(fixture_file("cinema/cnn_parity.json").read_text("utf-8"))["cases"][case]
-    tensors = load_file(fixture_file("cinema/cnn_parity.safetensors"))
-    made = told["constructor"]
-    config = UNetConfig(made["n_dims"], made["in_chans"], made["out_chans"], tuple(made["chans"]), dead_conv=True)
-    network = filled(UNet(config), rule).eval()
-    assert {n: list(t.shape) for n, t in network.state_dict().items()} == told["state_dict_shapes"]
-    with torch.no_grad():
-        found = network(tensors[f"{case}/in/image"])
-    torch.testing.assert_close(found, tensors[f"{case}/out_{rule}/logits"], atol=1e-5, rtol=1e-5)
+def test_scores_equal_those_of_the_published_network(answers_as_recorded, case, rule):
+    def make(made):
+        sizes = made["n_dims"], made["in_chans"], made["out_chans"], tuple(made["chans"])
+        return UNet(UNetConfig(*sizes, dead_conv=True))
+
+    answers_as_recorded(make, case, rule)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_published_sizes_have_the_published_names_shapes_and_counts(fixture_file, kind):
-    told = json.loads(fixture_file("cinema/cnn_manifest.json").read_text("utf-8"))[kind]
+def test_published_sizes_have_the_published_names_shapes_and_counts(has_published_names, kind):
     config, count = KINDS[kind]
-    with torch.device("meta"):
-        network = UNet(config)
-    assert {n: list(t.shape) for n, t in network.state_dict().items()} == told["tensors"]
-    assert sum(p.numel() for p in network.parameters()) == count == told["n_params_total"]
+    has_published_names(lambda: UNet(config), kind, count)
 
 
 @pytest.mark.parametrize("shape", [(8, 4, 1), (13, 9, 3), (16, 23, 2)])

@@ -6,6 +6,7 @@ loader, which is turned into safetensors once.
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -299,7 +300,8 @@ def _copied(given: Path, temporary: Path) -> None:
 
 def network_as_json(config: Config) -> dict[str, Any]:
     """A configuration as it stands in a card."""
-    return {"type": type(config).__name__, **asdict(config)}
+    told: dict[str, Any] = json.loads(json.dumps(asdict(config)))  # tuples as JSON has them
+    return {"type": type(config).__name__, **told}
 
 
 def empty_network(told: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:

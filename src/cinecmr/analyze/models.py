@@ -133,14 +133,21 @@ class Model:
     """Weights with their card, ready to be asked. The network is built at the first question.
 
     Args:
-        of: the card. weights: the safetensors file. device: where the network runs.
+        of: the card.
+        weights: the safetensors file.
+        device: where the network runs.
+        precision: "fp32", "bf16" or "auto", see `networks.inference.Way`.
+        compiled: whether torch compiles the network at the first question.
 
     Raises:
         RefusedInput: the file is absent, or is not the one the card speaks of.
     """
 
-    def __init__(self, of: Card, weights: Path, device: str = "cpu") -> None:
+    def __init__(
+        self, of: Card, weights: Path, device: str = "cpu", precision: str = "fp32", compiled: bool = False
+    ) -> None:
         self.card, self.device, self._weights = of, device, weights
+        self._way: dict[str, Any] = {"precision": precision, "compiled": compiled}
         if not weights.exists():
             raise RefusedInput("no-weights", f"the weights of {of.name} are not at {weights.name}; {_again(of)}")
         found = checksum(weights)
@@ -188,17 +195,22 @@ class Model:
         Raises:
             RefusedInput: the model answers something else.
         """
+        from cinecmr.networks.inference import Ready, Way
+
+        way = Way(**self._way)
         if self.card.family == "stack":
             from cinecmr.tasks.reading import Reader, ReadingSettings
 
-            return Reader(self.network, ReadingSettings(**_frozen(self.card.reading)), self.device)
+            network = self.network if way == Way() else Ready(self.network, self.device, way)
+            return Reader(network, ReadingSettings(**_frozen(self.card.reading)), self.device)
         if not self.card.codes:
             raise RefusedInput(
                 "no-labels", f"{self.name} draws no labels of a cine: {self.card.task} `cinecmr models` lists others"
             )
         from cinecmr.tasks.published_reading import PublishedReader, PublishedReadingSettings
 
-        return PublishedReader(self.network, PublishedReadingSettings(**_frozen(self.card.reading)), self.device)
+        settings = PublishedReadingSettings(**_frozen(self.card.reading))
+        return PublishedReader(self.network, settings, self.device, way)
 
     def segment(self, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
         """(x, y, z, t) `Structure` codes on the image's own grid.
@@ -222,13 +234,26 @@ def _frozen(settings: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
 
 
-def load(name: str = "sax-unet", device: str = "cpu", folder: Path | None = None) -> Model:
+def load(
+    name: str = "sax-unet",
+    device: str = "cpu",
+    folder: Path | None = None,
+    precision: str = "fp32",
+    compiled: bool = False,
+) -> Model:
     """A model of the package or of the folder of imported ones, its checksum checked; what its card warns of is said.
+
+    Args:
+        name: as in the list.
+        device: where the network runs.
+        folder: of imported models, see `folder_of_models`.
+        precision: see `Model`.
+        compiled: see `Model`.
 
     Raises:
         RefusedInput: no such model, or its file differs from its card.
     """
-    model = Model(card(name, folder), _place(name, folder).with_suffix(".safetensors"), device)
+    model = Model(card(name, folder), _place(name, folder).with_suffix(".safetensors"), device, precision, compiled)
     for warning in model.card.warnings:
         warnings.warn(f"{name}: {warning}", UserWarning, stacklevel=2)
     return model

@@ -114,7 +114,14 @@ def _answered(code: str, facts: Facts, said: Mapping[str, Any]) -> bool:
     return any(name in said for name in asked) and all(getattr(facts, name) is not None for name in asked)
 
 
-def segmenter(name: str, device: str, labels: Path | None = None, folder: Path | None = None) -> Segmenter:
+def segmenter(
+    name: str,
+    device: str,
+    labels: Path | None = None,
+    folder: Path | None = None,
+    precision: str = "fp32",
+    compiled: bool = False,
+) -> Segmenter:
     """The model of that name, shipped or imported into a folder, or the labels of a file in its place."""
     if labels is not None:
         from cinecmr.analyze.given import GivenLabels
@@ -122,7 +129,7 @@ def segmenter(name: str, device: str, labels: Path | None = None, folder: Path |
         return GivenLabels(labels)
     from cinecmr.analyze import models
 
-    return models.load(name, device, folder)
+    return models.load(name, device, folder, precision, compiled)
 
 
 def provenance(model: Segmenter, options: Mapping[str, object]) -> dict[str, str]:

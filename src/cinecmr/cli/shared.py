@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,6 +33,8 @@ ModelName = Annotated[str, typer.Option("--models", help="weights to use; `cinec
 ModelsDir = Annotated[
     Path | None, typer.Option(envvar="CINECMR_MODELS", help="folder of imported models", file_okay=False)
 ]
+Precision = Annotated[Literal["fp32", "bf16", "auto"], typer.Option(help="bf16 is faster where the machine has it")]
+Compiled = Annotated[bool, typer.Option("--compile", help="let torch compile the network first: a minute, once")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or mps")]
 Sax = Annotated[str | None, typer.Option(help="the series to use as short axis, where the choice is wrong")]
 RRms = Annotated[float | None, typer.Option(min=200, max=3000, help="R-R interval, ms, where the files lack it")]

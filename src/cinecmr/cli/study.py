@@ -14,6 +14,7 @@ from cinecmr.cli.shared import (
     DONE_WITH_FLAGS,
     ERROR,
     REFUSED,
+    Compiled,
     Device,
     Fault,
     KeepId,
@@ -21,6 +22,7 @@ from cinecmr.cli.shared import (
     ModelName,
     ModelsDir,
     OutFolder,
+    Precision,
     RRms,
     Sax,
     Study_,
@@ -63,6 +65,8 @@ def analyze(
     disease: Kind = None,
     device: Device = "cpu",
     models_dir: ModelsDir = None,
+    precision: Precision = "fp32",
+    compiled: Compiled = False,
 ) -> None:
     """Measure one study and write its report.
 
@@ -76,7 +80,7 @@ def analyze(
         said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)
         read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
         read = run.with_facts(read, said)
-        segmenter = run.segmenter(models, device, labels, models_dir)
+        segmenter = run.segmenter(models, device, labels, models_dir, precision, compiled)
         found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=progress("finding the heart"))
         options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es}
         options |= {"sax": sax, "rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
@@ -110,6 +114,8 @@ def segment(
     models: ModelName = DEFAULT_MODEL,
     device: Device = "cpu",
     models_dir: ModelsDir = None,
+    precision: Precision = "fp32",
+    compiled: Compiled = False,
 ) -> None:
     """Write a label map for each image.
 
@@ -117,7 +123,7 @@ def segment(
     """
     from cinecmr.analyze import run, segment_files
 
-    pairs, model = segment_files.plan(images, out), run.segmenter(models, device, None, models_dir)
+    pairs, model = segment_files.plan(images, out), run.segmenter(models, device, None, models_dir, precision, compiled)
     failed = segment_files.segment_all(pairs, model, say=say)
     segment_files.note_model(out, model)
     if failed:

@@ -235,7 +235,7 @@ def run(kinds: Iterable[str], rule: str, out: Path | None, say: Callable[[str], 
     """The table of sizes, or of answers where kinds are named.
 
     Args:
-        kinds: to be filled and run at full size; none for the table of sizes.
+        kinds: to be filled and run at full size, or "all"; none for the table of sizes.
         rule: "A" or "B", see `networks.fill`.
         out: a file that the table is written to as well.
         say: told what is being done.
@@ -243,9 +243,10 @@ def run(kinds: Iterable[str], rule: str, out: Path | None, say: Callable[[str], 
     Raises:
         RefusedInput: a kind or a rule that does not exist.
     """
-    from cinecmr.networks.kinds import config_of
+    from cinecmr.networks.kinds import KINDS, OTHERS, config_of
 
     wanted, started = list(kinds), time.perf_counter()
+    wanted = [*KINDS, *OTHERS] if "all" in wanted else wanted
     try:
         for kind in wanted:
             config_of(kind)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 from cinecmr.anatomy import Structure
+from cinecmr.networks.inference import Ready
+from cinecmr.networks.multiview import MultiView
 from cinecmr.tasks.published_grid import NetworkGrid, crop_start, quantised, window_starts
 from cinecmr.tasks.published_pieces import kept
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from cinecmr.networks.inference import Way
     from cinecmr.study import Image
 
 CINE = (int(Structure.BACKGROUND), int(Structure.RV), int(Structure.MYO), int(Structure.LV))
@@ -66,13 +69,18 @@ class PublishedReader:
     Args:
         network: class scores from (batch, 1, x, y[, z]), as a tensor or by view.
         settings: see there.
-        device: where the network runs.
+        device, way: where and how the network runs.
     """
 
     def __init__(
-        self, network: nn.Module, settings: PublishedReadingSettings | None = None, device: str = "cpu"
+        self,
+        network: nn.Module,
+        settings: PublishedReadingSettings | None = None,
+        device: str = "cpu",
+        way: Way | None = None,
     ) -> None:
-        self.network = network.to(device).eval()
+        self.by_view = isinstance(network, MultiView)
+        self.network = Ready(network, device, way)
         self.settings = settings or PublishedReadingSettings()
         self.device = device
 
@@ -150,6 +158,6 @@ class PublishedReader:
 
     def _asked(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
         eaten = torch.from_numpy(np.ascontiguousarray(window))[None, None].to(self.device)
-        answer = self.network({self.settings.view: eaten} if hasattr(self.network, "checked_grids") else eaten)
+        answer = self.network({self.settings.view: eaten} if self.by_view else eaten)
         scores: torch.Tensor = answer[self.settings.view] if isinstance(answer, dict) else answer
         return np.asarray(scores[0].float().softmax(0).cpu().numpy(), np.float32)
