@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
@@ -19,9 +19,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from cinecmr.datasets import Case
+    from cinecmr.anatomy import Disease
 
 VERSION = 1
+
+
+class Visit(Protocol):
+    """What is asked of a visit; `datasets.Case` has it."""
+
+    @property
+    def subject(self) -> str:
+        """Its name in the data set."""
+
+    @property
+    def person(self) -> str:
+        """Whose it is; two visits of one person share it."""
+
+    @property
+    def group(self) -> str:
+        """The data set's own word for what the subject has."""
+
+    @property
+    def disease(self) -> Disease | None:
+        """The same in this package's words, where there is one."""
+
+
+V = TypeVar("V", bound=Visit)
 
 
 @dataclass(frozen=True)
@@ -54,7 +77,7 @@ class Splits:
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
-    def of(self, cases: Iterable[Case], *parts: str) -> list[Case]:
+    def of(self, cases: Iterable[V], *parts: str) -> list[V]:
         """The cases of some parts, in their own order.
 
         Raises:
@@ -95,21 +118,21 @@ class Splits:
         return made
 
 
-def person_of(case: Case) -> str:
+def person_of(case: Visit) -> str:
     """A name for whose visit it is, that may be printed."""
     return subject_name(case.person or case.subject)
 
 
-def group_of(case: Case) -> str:
+def group_of(case: Visit) -> str:
     """What parts are balanced by: the disease, else the data set's own word, else nothing."""
     return case.disease.value if case.disease else case.group
 
 
 def by_shares(
-    cases: Iterable[Case],
+    cases: Iterable[Visit],
     shares: Mapping[str, float],
     seed: int = 0,
-    group: Callable[[Case], str] = group_of,
+    group: Callable[[Visit], str] = group_of,
 ) -> Splits:
     """Parts of given shares of the people, with the mix of groups alike in each.
 
@@ -132,7 +155,7 @@ def by_shares(
     return Splits(dict(zip(shares, parts, strict=True)), seed, groups)
 
 
-def by_folds(cases: Iterable[Case], folds: int, seed: int = 0, group: Callable[[Case], str] = group_of) -> Splits:
+def by_folds(cases: Iterable[Visit], folds: int, seed: int = 0, group: Callable[[Visit], str] = group_of) -> Splits:
     """Folds "fold-0" and so on for cross-validation, sizes and mix of groups as equal as they can be.
 
     Raises:
@@ -147,7 +170,7 @@ def by_folds(cases: Iterable[Case], folds: int, seed: int = 0, group: Callable[[
 
 
 def nested(
-    cases: Iterable[Case], counts: Sequence[int], seed: int = 0, group: Callable[[Case], str] = group_of
+    cases: Iterable[Visit], counts: Sequence[int], seed: int = 0, group: Callable[[Visit], str] = group_of
 ) -> dict[int, tuple[str, ...]]:
     """People to learn from when only so many are labelled: each list holds the shorter ones, each is balanced.
 
@@ -160,7 +183,7 @@ def nested(
     return {count: tuple(order[:count]) for count in counts}
 
 
-def labelled(cases: Iterable[Case], has: Callable[[Case], bool]) -> list[Case]:
+def labelled(cases: Iterable[V], has: Callable[[V], bool]) -> list[V]:
     """Those of the cases that have what a task learns from.
 
     Raises:
@@ -173,7 +196,7 @@ def labelled(cases: Iterable[Case], has: Callable[[Case], bool]) -> list[Case]:
     return found
 
 
-def classes_of(cases: Iterable[Case], group: Callable[[Case], str] = group_of) -> tuple[str, ...]:
+def classes_of(cases: Iterable[Visit], group: Callable[[Visit], str] = group_of) -> tuple[str, ...]:
     """The groups that a classifier shall tell apart, by name.
 
     Raises:
@@ -186,7 +209,7 @@ def classes_of(cases: Iterable[Case], group: Callable[[Case], str] = group_of) -
     return found
 
 
-def _people(cases: Iterable[Case], group: Callable[[Case], str]) -> dict[str, str]:
+def _people(cases: Iterable[Visit], group: Callable[[Visit], str]) -> dict[str, str]:
     """Group of every person: that of the first visit by name."""
     found: dict[str, str] = {}
     for case in sorted(cases, key=lambda one: one.subject):

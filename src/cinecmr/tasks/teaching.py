@@ -195,11 +195,12 @@ def teach(
             kept = set(nested(learned, (labelled,), seed)[labelled])
             learned = [case for case in learned if person_of(case) in kept]
         learner = TASKS[task][0](of.settings, learned, splits.of(cases, "val"))
+        samples = learner.size
         recipe = of.recipe(learner, _first_score(learner), seed, Weights.of(start) if start else None)
         folder = out / recipe.key
         if world.first:
             told = ", ".join(f"{len(people)} {name}" for name, people in splits.parts.items())
-            say(f"run {recipe.key}: {task}; people: {told}; {learner.size} samples to learn from, "
+            say(f"run {recipe.key}: {task}; people: {told}; {samples} samples to learn from, "
                 f"{recipe.schedule.updates} updates of {recipe.schedule.batch}")  # fmt: skip
         bar = Bar(recipe, task) if world.first else None
         network = fit(recipe, learner, folder, bar, device=device, workers=workers)
