@@ -5,13 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cinecmr.anatomy import Disease, Landmark, Structure, View
+from cinecmr.anatomy import Landmark, Structure, View
 from cinecmr.measure import long_axis as la
-from cinecmr.phantom.atria import draw_atria
-from cinecmr.phantom.landmarks import mark
-from cinecmr.phantom.population import draw_heart
-from cinecmr.phantom.scanner import Scanner
-from cinecmr.phantom.views import draw_placing, long_axis
+from cinecmr.measure.hinges import lateral_end, valve_ends
 
 TWO, FOUR = View.LAX_2C, View.LAX_4C
 
@@ -85,72 +81,36 @@ def test_measurements_say_from_which_views_and_leave_out_what_was_not_marked():
     assert told["gl_shortening"].frame == 1
     assert la.measurements(marks, {"LV_ED": 0}, "test") == {}
     assert la.measurements({}, cycle, "test") == {}
+    lateral = marks[Landmark.MITRAL_4C_LATERAL]  # stands in for the tricuspid one: it comes down alike
+    right = la.measurements(marks, cycle | {"RV_ED": 0, "RV_ES": 2}, "test", lateral)["TAPSE"]
+    assert (right.value, right.unit, right.frame) == (pytest.approx(3.0), "mm", 2)
+    assert "TAPSE" not in la.measurements(marks, cycle, "test", lateral)
     gap = {name: np.where(np.arange(3)[:, None] == 1, np.nan, points) for name, points in marks.items()}
     assert la.measurements(gap, cycle, "test") == {}
 
 
-TIMES = (0.0, 0.2, 0.38, 0.7)
-
-
-@pytest.fixture(
-    scope="module", params=[(15, Disease.NORMAL), (3, Disease.DCM), (8, Disease.HCM)], ids=lambda p: p[1].value
-)
-def visit(request):
-    """A heart, its landmarks, and fine labels of both long-axis views with their affines."""
-    seed, disease = request.param
-    heart = draw_heart(np.random.default_rng(seed), disease)
-    atria = draw_atria(np.random.default_rng(seed + 1), heart)
-    placing = draw_placing(np.random.default_rng(seed + 2))
-    moments = [heart.surfaces(time) for time in TIMES]
-    planes = {view: long_axis(view, heart, atria, Scanner(), placing, (150, 150)) for view in (TWO, FOUR)}
-    seen = {}
-    for view, plane in planes.items():
-        at = np.stack(np.meshgrid(np.arange(150), np.arange(150), [0], indexing="ij"), axis=-1).astype(float)
-        points = (at @ plane.local[:3, :3].T + plane.local[:3, 3]).astype(np.float32)
-        labels = np.zeros((150, 150, 1, len(TIMES)), np.uint8)
-        for frame, (surfaces, time) in enumerate(zip(moments, TIMES, strict=True)):
-            codes = heart.labels_on(points, surfaces).copy()
-            atria.label(codes, points, heart, surfaces, time)
-            labels[..., frame] = codes
-        seen[view] = labels, plane.affine
-    volumes = [atria.volumes_ml(heart, s, t) for s, t in zip(moments, TIMES, strict=True)]
-    return heart, placing, moments, mark(heart, moments, planes.values()), seen, volumes
-
-
-def test_the_phantoms_long_axis_function_is_its_closed_form(visit):
-    heart, _, moments, marks, _, _ = visit
+def test_the_phantoms_long_axis_function_is_its_closed_form(beating):
+    heart, moments, marks = beating.heart, beating.moments, beating.marks
     for frame, surfaces in enumerate(moments):
         assert la.mapse(marks, 0, frame) == pytest.approx(heart.lv.length - surfaces.base, abs=0.4)
         shortened = 100 * (1 - heart.lv.length_factor(surfaces.activation))
         assert la.gl_shortening(marks, 0, frame) == pytest.approx(shortened, abs=0.4)
 
 
-def test_hinges_from_labels_lie_within_a_pixel_and_a_half_of_the_marked_ones(visit):
-    *_, marks, seen, _ = visit
-    for view, (labels, affine) in seen.items():
-        ends = la.valve_ends(labels, affine)
-        pixel = np.linalg.norm(affine[:3, 0])
-        marked = np.stack([marks[name] for name in la.POINTS[view][:2]], axis=1)
-        for both, true in zip(ends, marked, strict=True):
-            off = min(np.linalg.norm(order - true, axis=1).max() for order in (both, both[::-1]))
-            assert off < 1.5 * pixel
-
-
-def test_the_lateral_tricuspid_hinge_comes_down_with_the_phantoms_valve(visit):
-    heart, placing, moments, _, seen, _ = visit
-    labels, affine = seen[FOUR]
-    lateral = la.lateral_end(la.valve_ends(labels, affine, Structure.RV, Structure.RA), labels, affine)
-    axis = placing.to_patient[:3, 2]
+def test_the_lateral_tricuspid_hinge_comes_down_with_the_phantoms_valve(beating):
+    heart, moments = beating.heart, beating.moments
+    labels, affine = beating.seen[FOUR]
+    lateral = lateral_end(valve_ends(labels, affine, Structure.RV, Structure.RA), labels, affine)
+    axis = beating.axis
     for frame, surfaces in enumerate(moments):
         true = float(heart.rv.base - surfaces.rv_top)
         assert la.tapse(lateral, axis, 0, frame) == pytest.approx(true, abs=1.2 * np.linalg.norm(affine[:3, 0]))
 
 
-def test_atrial_volumes_by_area_and_length_are_within_a_fifth_though_no_atrium_is_an_ellipsoid(visit):
-    *_, seen, volumes = visit
-    shown = {view: la.outline(*data, Structure.LA, la.valve_ends(*data)) for view, data in seen.items()}
+def test_atrial_volumes_by_area_and_length_are_within_a_fifth_though_no_atrium_is_an_ellipsoid(beating):
+    shown = {view: la.outline(*data, Structure.LA, valve_ends(*data)) for view, data in beating.seen.items()}
     curve = la.atrial_curve(shown[TWO], shown[FOUR])
-    true = np.array([row[Structure.LA] for row in volumes])
+    true = np.array([row[Structure.LA] for row in beating.atria_ml])
     np.testing.assert_allclose(curve, true, rtol=0.2)
     assert curve.argmax() == true.argmax()
 
@@ -202,14 +162,10 @@ def test_frames_that_interpolate_between_views_stay_between_their_volumes():
     np.testing.assert_allclose(curve / la.area_length_volume(1500.0, 1000.0, 50.0), [1, 1.5, 2, 1.5])
 
 
-def test_an_atrium_that_touches_no_ventricle_has_no_hinges_and_no_length():
-    labels, affine, _ = ellipse(17.0, 25.0)
-    apart = np.where(labels == Structure.LV, 0, labels).astype(np.uint8)
-    ends = la.valve_ends(apart, affine)
-    assert np.isnan(ends).all()
-    assert np.isnan(la.lateral_end(ends, apart, affine)).all()
-    assert np.isnan(la.outline(apart, affine, Structure.LA, ends).length[0])
-    nothing = la.outline(apart * 0, affine, Structure.LA, ends)
+def test_an_atrium_without_a_valve_has_no_length_and_an_empty_one_no_area():
+    labels, affine, ends = ellipse(17.0, 25.0)
+    assert np.isnan(la.outline(labels, affine, Structure.LA, ends * np.nan).length[0])
+    nothing = la.outline(labels * 0, affine, Structure.LA, ends)
     assert (nothing.area[0], np.isnan(nothing.length[0])) == (0, True)
 
 
@@ -224,6 +180,6 @@ def test_atrial_measurements_are_those_of_the_curve():
 def test_stacks_and_other_frames_are_refused():
     labels, affine, ends = ellipse(17.0, 25.0)
     with pytest.raises(ValueError, match=r"long-axis image must be \(x, y, 1, t\)"):
-        la.valve_ends(np.repeat(labels, 2, axis=2), affine)
+        la.outline(np.repeat(labels, 2, axis=2), affine, Structure.LA, ends)
     with pytest.raises(ValueError, match=r"ends of a valve must be \(1, 2, 3\)"):
         la.outline(labels, affine, Structure.LA, np.repeat(ends, 2, axis=0))

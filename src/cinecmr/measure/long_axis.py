@@ -1,8 +1,8 @@
 """How the valves come down and the chambers shorten, and how large the atria are, from long-axis images.
 
-From landmarks: MAPSE (mm) and `gl_shortening` (%), which is the shortening of the left ventricle's length and not the
-strain GLS. From label maps of long-axis images: where valves are hinged, TAPSE (mm), and atrial volumes by area and
-length (ml). Points are patient RAS, mm; (t, 3), NaN where nobody marked them.
+From landmarks: MAPSE, TAPSE (mm) and `gl_shortening` (%), which is the shortening of the left ventricle's length and
+not the strain GLS. From label maps: atrial volumes by area and length (ml). Landmarks may be a reader's, a network's
+or those of `measure.hinges`. Points are patient RAS, mm; (t, 3), NaN where nobody marked them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
-from cinecmr.anatomy import Landmark, Structure, View
 from cinecmr.geometry import apply_affine
+from cinecmr.measure.hinges import POINTS, one_slice
 from cinecmr.study import Measurement
 
 if TYPE_CHECKING:
@@ -22,15 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cinecmr.anatomy import Landmark, Structure, View
+
     Array = NDArray[np.float64]
     Marks = Mapping[Landmark, NDArray[np.float64]]
 
-# Both mitral hinges and the apex of each view that shows them.
-POINTS = {
-    View.LAX_2C: (Landmark.MITRAL_2C_ANTERIOR, Landmark.MITRAL_2C_INFERIOR, Landmark.APEX_2C),
-    View.LAX_4C: (Landmark.MITRAL_4C_SEPTAL, Landmark.MITRAL_4C_LATERAL, Landmark.APEX_4C),
-}
-_TOUCH = 1.5  # pixels between the centres of two that touch, corners too
 _ELLIPSOID = 8 / (3 * np.pi)  # volume x length over the product of two areas through the long axis
 
 
@@ -118,47 +113,6 @@ def published_gl_shortening(marks: Marks, view: View, ed: int, es: int) -> float
     return float(100 * (both.max() - both.min()) / both.max())
 
 
-def valve_ends(
-    labels: NDArray[np.uint8], affine: Array, ventricle: Structure = Structure.LV, atrium: Structure = Structure.LA
-) -> Array:
-    """Where a valve is hinged, from a long-axis label map: the ends of the line along which ventricle and atrium touch.
-
-    Args:
-        labels: (x, y, 1, t) `Structure` codes.
-        affine: (4, 4) voxel index to patient RAS, mm.
-        ventricle: the chamber below the valve.
-        atrium: the chamber above it.
-
-    Returns:
-        (t, 2, 3) patient RAS, mm; NaN at frames where the two do not touch. To about a pixel.
-
-    Raises:
-        ValueError: `labels` is not a single slice over time.
-    """
-    _one_slice(labels)
-    found = np.full((labels.shape[3], 2, 3), np.nan)
-    for frame in range(labels.shape[3]):
-        line = _touching(labels[:, :, 0, frame], ventricle, atrium)
-        if len(line) < 2:
-            continue
-        points = apply_affine(affine, np.column_stack([line, np.zeros(len(line))]))
-        around = points - points.mean(axis=0)
-        along = around @ np.linalg.svd(around, full_matrices=False)[2][0]
-        found[frame] = points[[along.argmin(), along.argmax()]]
-    return found
-
-
-def lateral_end(ends: Array, labels: NDArray[np.uint8], affine: Array) -> Array:
-    """(t, 3) of a valve's two ends (t, 2, 3) the one farther from the left ventricle; NaN where there is none."""
-    found = np.full((len(ends), 3), np.nan)
-    for frame, both in enumerate(ends):
-        at = np.argwhere(labels[:, :, 0, frame] == Structure.LV)
-        if len(at) and np.isfinite(both).all():
-            middle = apply_affine(affine, np.append(at.mean(axis=0), 0.0))
-            found[frame] = both[np.linalg.norm(both - middle, axis=1).argmax()]
-    return found
-
-
 def tapse(lateral: Array, axis: Array, ed: int, es: int) -> float:
     """Tricuspid annular plane systolic excursion: descent of the lateral tricuspid hinge, mm.
 
@@ -210,7 +164,7 @@ def outline(labels: NDArray[np.uint8], affine: Array, structure: Structure, ends
     Raises:
         ValueError: `labels` is not a single slice over time, or `ends` has other frames.
     """
-    _one_slice(labels)
+    one_slice(labels)
     if ends.shape != (labels.shape[3], 2, 3):
         raise ValueError(f"ends of a valve must be ({labels.shape[3]}, 2, 3), got {ends.shape}")
     pixel = float(np.linalg.norm(np.cross(affine[:3, 0], affine[:3, 1])))
@@ -236,16 +190,19 @@ def atrial_curve(two: Outline | None, four: Outline) -> Array:
     return area_length_volume(area, four.area, np.minimum(length, four.length))
 
 
-def measurements(marks: Marks, cycle: Mapping[str, int], source: str) -> dict[str, Measurement]:
-    """MAPSE and gl_shortening, as far as landmarks and cycle are known.
+def measurements(
+    marks: Marks, cycle: Mapping[str, int], source: str, tricuspid: Array | None = None
+) -> dict[str, Measurement]:
+    """MAPSE, gl_shortening and TAPSE, as far as landmarks and cycle are known.
 
     Args:
         marks: landmarks of a study.
-        cycle: "LV_ED" and "LV_ES".
+        cycle: "LV_ED" and "LV_ES"; for TAPSE "RV_ED" and "RV_ES". Frames of the views are taken for those of the cycle.
         source: who found the landmarks.
+        tricuspid: (t, 3) lateral hinge of the tricuspid valve, as `hinges.lateral_end` gives.
 
     Returns:
-        By name; empty without a marked view or a measured cycle, or where a point is missing at either frame.
+        By name; without those whose view is not marked, whose cycle was not measured, or of which a point is missing.
     """
     views, ed, es = marked_views(marks), cycle.get("LV_ED"), cycle.get("LV_ES")
     if not views or ed is None or es is None:
@@ -258,6 +215,10 @@ def measurements(marks: Marks, cycle: Mapping[str, int], source: str) -> dict[st
             gl_shortening(marks, ed, es), "%", f"length from mitral middle to apex, ED to ES, {words}", source, frame=es
         ),
     }
+    if tricuspid is not None and {"RV_ED", "RV_ES"} <= cycle.keys():
+        down = tapse(tricuspid, long_axis(marks, ed), cycle["RV_ED"], cycle["RV_ES"])
+        method = "lateral tricuspid hinge along the left ventricle's long axis, ED to ES"
+        told["TAPSE"] = Measurement(down, "mm", method, source, frame=cycle["RV_ES"])
     return {name: one for name, one in told.items() if np.isfinite(one.value)}
 
 
@@ -298,21 +259,6 @@ def _some(marks: Marks) -> tuple[View, ...]:
     if not views:
         raise ValueError("no long-axis view has both mitral hinges and the apex marked")
     return views
-
-
-def _one_slice(labels: NDArray[np.uint8]) -> None:
-    if labels.ndim != 4 or labels.shape[2] != 1:
-        raise ValueError(f"labels of a long-axis image must be (x, y, 1, t), got {labels.shape}")
-
-
-def _touching(plane: NDArray[np.uint8], ventricle: Structure, atrium: Structure) -> Array:
-    """(n, 2) pixel indices half way between each pixel of the ventricle that touches the atrium and its neighbour."""
-    below, above = plane == ventricle, plane == atrium
-    if not below.any() or not above.any():
-        return np.zeros((0, 2))
-    far, nearest = ndimage.distance_transform_edt(~above, return_indices=True)
-    at = np.argwhere(below & (far <= _TOUCH))
-    return np.asarray((at + nearest[:, at[:, 0], at[:, 1]].T) / 2)
 
 
 def _length(inside: NDArray[np.bool_], affine: Array, ends: Array) -> float:
