@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from cinecmr.analyze import models
 from cinecmr.analyze.models import Card, Score, checksum
 from cinecmr.errors import RefusedInput
+from cinecmr.networks.inference import Ready
 from cinecmr.networks.stack_unet import StackUNet, StackUNetConfig
 from cinecmr.study import Image
 
@@ -86,6 +87,16 @@ def test_the_way_a_model_is_asked_stands_on_its_card(shelf):
     put(shelf)
     settings = models.load("tiny").reader.settings
     assert (settings.pixel_mm, settings.pixels, settings.turns, settings.zooms) == (4.0, 32, 1, (0.75,))
+
+
+def test_a_model_asked_in_half_precision_labels_nearly_alike(shelf):
+    put(shelf)
+    whole, half = models.load("tiny"), models.load("tiny", precision="bf16")
+    assert not isinstance(whole.reader.network, Ready)
+    assert half.reader.network.half_precision
+    assert (whole.segment(an_image()) == half.segment(an_image())).mean() > 0.95
+    with pytest.raises(ValueError, match="no precision 'fp8'"):
+        models.load("tiny", precision="fp8").segment(an_image())
 
 
 def test_changed_weights_are_refused(shelf):

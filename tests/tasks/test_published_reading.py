@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from cinecmr.anatomy import Structure, View
+from cinecmr.learn.samples import linear
 from cinecmr.networks.kinds import PublishedConfig, build
 from cinecmr.study import Image
-from cinecmr.tasks.published_grid import NetworkGrid, along, crop_start, quantised, window_starts
+from cinecmr.tasks.published_grid import NetworkGrid, quantised
 from cinecmr.tasks.published_pieces import kept
 from cinecmr.tasks.published_reading import PublishedReader, PublishedReadingSettings
 
@@ -239,8 +240,7 @@ def test_preparation_equals_that_of_cinemas_code(fixture_values):
     shift = turn.T @ turn  # the output keeps the direction of the input: axes stay axes
     np.testing.assert_allclose(shift, np.eye(3), atol=1e-12)
     volume = tensors["prep/in_zyx"].transpose(2, 1, 0)
-    for axis in range(3):
-        volume = along(volume, axis, start[axis] + target[axis] / spacing[axis] * np.arange(told["size_out"][axis]))
+    volume = linear(volume, [start[a] + target[a] / spacing[a] * np.arange(told["size_out"][a]) for a in range(3)])
     lost = volume - tensors["prep/resampled_zyx"].transpose(2, 1, 0)  # whole numbers there: the rest was cut off
     assert 0 <= lost.min() <= lost.max() < 1
     stored = tensors["prep/uint8_zyx"].transpose(2, 1, 0).astype(np.float32)
@@ -259,21 +259,6 @@ def fixture_values():
     if not (folder / "values.safetensors").is_file():
         pytest.skip("the recorded preparation of CineMA's code is not on this computer")
     return json.loads((folder / "values.json").read_text("utf-8"))["prep"], load_file(folder / "values.safetensors")
-
-
-def test_windows_and_crops_are_those_of_cinemas_code():
-    starts = [[0, 0, 0], [0, 0, 5], [0, 4, 0], [0, 4, 5], [8, 0, 0], [8, 0, 5], [8, 4, 0], [8, 4, 5]]
-    assert [list(corner) for corner in window_starts((40, 36, 21), (32, 32, 16))] == starts
-    assert list(window_starts((20, 18), (8, 8)))[-1] == (12, 10)
-    recorded = [
-        [10, 20, 100, 32, 0],
-        [0, 5, 100, 32, 0],
-        [90, 100, 100, 32, 68],
-        [10, 21, 50, 33, 0],
-        [3, 9, 20, 32, 0],
-    ]
-    for low, high, size, patch, start in recorded:
-        assert crop_start((low + high) / 2, size, patch) == start
 
 
 def test_whole_grey_values_stay_whole_at_the_networks_spacing():

@@ -48,7 +48,7 @@ def describe(
     """
     from cinecmr.networks.kinds import PublishedConfig
 
-    told = {"family": "published", "kind": kind, "codes": {}, "reading": {}, "warnings": []}
+    told: dict[str, Any] = {"family": "published", "kind": kind, "codes": {}, "reading": {}, "warnings": []}
     if isinstance(config, PublishedConfig):
         told |= _of_cinema(config, kind, (read or {}).get("data", {}))
     else:

@@ -6,14 +6,14 @@ Source: specification of CineMA's code, sections 9 and 10.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
-from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cinecmr.learn.samples import linear
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -57,8 +57,9 @@ class NetworkGrid:
             data = first + self.lean * (second - first)
         if len(self.shape) == 2:
             data = data[:, :, 0]
-        for axis, (size, step) in enumerate(zip(self.shape, self.step, strict=True)):
-            data = along(data, axis, (step - 1) / 2 + step * np.arange(size))
+        data = linear(
+            data, [(step - 1) / 2 + step * np.arange(n) for n, step in zip(self.shape, self.step, strict=True)]
+        )
         return np.trunc(data) if np.issubdtype(image.data.dtype, np.integer) else data
 
     def returned(self, shares: NDArray[np.float32], crop: tuple[slice, ...]) -> NDArray[np.float32]:
@@ -71,13 +72,14 @@ class NetworkGrid:
         Returns:
             (classes, x, y[, z]) on the image's own grid.
         """
-        for axis, (n, step, part) in enumerate(zip(self.own, self.step, crop, strict=True)):
+        places = []
+        for own, whole, step, part in zip(self.own, self.shape, self.step, crop, strict=True):
             low = 0.0 if part.start == 0 else -np.inf  # the extent was rounded to whole voxels: its ends are held
-            high = self.shape[axis] - 1.0 if part.stop == self.shape[axis] else np.inf
-            at = np.clip((np.arange(n) + 0.5) / step - 0.5, low, high)
-            shares = along(shares, 1 + axis, at - part.start)
-        shares[0] += 1 - shares.sum(0)
-        return shares
+            high = whole - 1.0 if part.stop == whole else np.inf
+            places.append(np.clip((np.arange(own) + 0.5) / step - 0.5, low, high) - part.start)
+        moved = np.stack([linear(share, places) for share in shares])
+        moved[0] += 1 - moved.sum(0)
+        return moved
 
 
 def _bridges(slices: int, missing: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -91,33 +93,6 @@ def _bridges(slices: int, missing: Sequence[int]) -> tuple[NDArray[np.intp], NDA
         pairs[z] = first, second
         lean[z] = (z - first) / (second - first) if below.size and second > first else 0.0
     return pairs, lean
-
-
-def along(data: NDArray[np.float32], axis: int, at: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Read an array along one axis at places between its indices, linear.
-
-    Args:
-        data: any array.
-        axis: along which.
-        at: places, in indices.
-
-    Returns:
-        As `data`, with as many entries along the axis as there are places. Up to half a voxel outside the first and
-        last the edge counts, further out it is 0.
-
-    >>> along(np.array([0.0, 2.0], np.float32), 0, np.array([-0.6, -0.4, 0.25, 1.0]))
-    array([0. , 0. , 0.5, 2. ], dtype=float32)
-    """
-    size = data.shape[axis]
-    inside = (at >= -0.5) & (at <= size - 0.5)
-    clipped = np.clip(at, 0, size - 1)
-    low = np.minimum(clipped.astype(np.intp), max(size - 2, 0))
-    high = np.minimum(low + 1, size - 1)
-    shape = [1] * data.ndim
-    shape[axis] = -1
-    weight = (clipped - low).astype(np.float32).reshape(shape)
-    read = np.take(data, low, axis) * (1 - weight) + np.take(data, high, axis) * weight
-    return np.asarray(read * inside.reshape(shape), np.float32)
 
 
 def quantised(volume: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -134,18 +109,3 @@ def quantised(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     # In 64 bits: at the edge of a step the last digit of 32 bits decides.
     levels = np.floor((np.clip(volume.astype(np.float64), low, high) - low) / (high - low) * LEVELS)
     return np.asarray(levels / LEVELS, np.float32)
-
-
-def crop_start(middle: float, size: int, patch: int) -> int:
-    """First index of a window of `patch` voxels about `middle` that stays within `size`; 0 where all fits."""
-    return int(min(max(ceil(middle - patch / 2), 0), max(size - patch, 0)))
-
-
-def window_starts(size: Sequence[int], patch: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """Corners of windows that cover an array and overlap by half; the last of each axis ends with it.
-
-    >>> list(window_starts((40, 21), (32, 16)))
-    [(0, 0), (0, 5), (8, 0), (8, 5)]
-    """
-    starts = [sorted({*range(0, n - p, p - p // 2), n - p}) for n, p in zip(size, patch, strict=True)]
-    return product(*starts)

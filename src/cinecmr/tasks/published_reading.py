@@ -8,15 +8,17 @@ Source: CineMA (Fu et al.), appendix B; specification of its code, sections 9 an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
 from cinecmr.anatomy import Structure
+from cinecmr.learn.samples import starts, window
 from cinecmr.networks.inference import Ready
 from cinecmr.networks.multiview import MultiView
-from cinecmr.tasks.published_grid import NetworkGrid, crop_start, quantised, window_starts
+from cinecmr.tasks.published_grid import NetworkGrid, quantised
 from cinecmr.tasks.published_pieces import kept
 
 if TYPE_CHECKING:
@@ -126,8 +128,8 @@ class PublishedReader:
         if all(n <= p for n, p in zip(grid.shape[:2], patch[:2], strict=True)):
             return whole
         middle = self._middle(image, grid)
-        starts = [crop_start(middle[a], grid.shape[a], patch[a]) for a in (0, 1)]
-        cut = [slice(s, min(s + p, n)) for s, p, n in zip(starts, patch, grid.shape, strict=False)]
+        first = [window(at, at, n, p) for at, n, p in zip(middle, grid.shape, patch, strict=False)]
+        cut = [slice(f, min(f + p, n)) for f, p, n in zip(first, patch, grid.shape, strict=False)]
         return (*cut, *whole[2:])
 
     def _middle(self, image: Image, grid: NetworkGrid) -> list[float]:
@@ -149,15 +151,15 @@ class PublishedReader:
         padded = np.pad(volume, [(0, max(0, p - n)) for n, p in zip(size, patch, strict=True)])
         total = np.zeros((len(self.settings.codes), *padded.shape), np.float32)
         times = np.zeros(padded.shape, np.float32)
-        for corner in window_starts(padded.shape, patch):
-            window = tuple(slice(c, c + p) for c, p in zip(corner, patch, strict=True))
-            total[(slice(None), *window)] += self._asked(padded[window])
-            times[window] += 1
+        for corner in product(*map(starts, padded.shape, patch)):
+            seen = tuple(slice(c, c + p) for c, p in zip(corner, patch, strict=True))
+            total[(slice(None), *seen)] += self._asked(padded[seen])
+            times[seen] += 1
         inside = tuple(slice(0, n) for n in size)
         return np.asarray((total / times)[(slice(None), *inside)], np.float32)
 
-    def _asked(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
-        eaten = torch.from_numpy(np.ascontiguousarray(window))[None, None].to(self.device)
+    def _asked(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        eaten = torch.from_numpy(np.ascontiguousarray(patch))[None, None].to(self.device)
         answer = self.network({self.settings.view: eaten} if self.by_view else eaten)
         scores: torch.Tensor = answer[self.settings.view] if isinstance(answer, dict) else answer
         return np.asarray(scores[0].float().softmax(0).cpu().numpy(), np.float32)

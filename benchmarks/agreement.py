@@ -1,0 +1,124 @@
+"""Whether faster ways of asking a short-axis segmentation network draw the same labels, and how much faster they are.
+
+python benchmarks/agreement.py                                     # a narrow network, half a minute of learning
+python benchmarks/agreement.py --size published --minutes 10 --subjects 200 --device cuda --ask-on cpu
+
+The network first learns from synthetic stacks for the minutes given, because labels of random weights flip at a touch.
+Then every way of asking draws labels of held-out stacks; the table tells its time as a ratio to the plain eager fp32
+run of the same network, and its Dice against the labels of that run, mean and worst stack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cinecmr.learn.losses import dice_and_cross_entropy, hard_dice
+from cinecmr.networks.convunetr import ConvUNetR
+from cinecmr.networks.inference import Ready, Way, computes_half
+from cinecmr.networks.kinds import published
+from cinecmr.networks.multiview import MultiViewConfig, ViewShape
+from cinecmr.phantom.stacks import StackRecipe, training_stacks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZES = {"small": (64, 64, 8), "published": (192, 192, 16)}
+
+
+def made(size: str) -> nn.Module:
+    """The published network, or one of its shape at a fraction of its widths."""
+    if size == "published":
+        return published("seg_sax")
+    config = MultiViewConfig(
+        {"sax": ViewShape(SIZES[size])}, stem_widths=(16, 32), stem_blocks=1, width=96, depth=2, heads=4
+    )
+    return ConvUNetR(config, 4, (8, 16, 32, 48, 64), image_norm=True)
+
+
+def stacks(size: str, subjects: int, first: int) -> tuple[Tensor, Tensor]:
+    """Images (n, 1, x, y, z) from 0 to 1 and labels (n, x, y, z) of synthetic subjects, two of each."""
+    pixels, _, slices = SIZES[size]
+    recipe = StackRecipe(pixels=pixels, pixel_mm=192 / pixels, slices=slices)
+    pairs = [pair for n in range(subjects) for pair in training_stacks(first + n, recipe)]
+    images, labels = (np.stack([np.moveaxis(pair[k], 0, 2) for pair in pairs]) for k in (0, 1))
+    return torch.from_numpy(images)[:, None].float() / 255, torch.from_numpy(labels)
+
+
+def learned(network: nn.Module, pool: tuple[Tensor, Tensor], minutes: float, device: str) -> nn.Module:
+    """The network after so many minutes of Dice and cross-entropy."""
+    network = network.to(device).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-4)
+    rng, started, steps = np.random.default_rng(0), time.perf_counter(), 0
+    while time.perf_counter() - started < 60 * minutes:
+        chosen = rng.integers(len(pool[0]), size=4 if device != "cpu" else 2)
+        images, labels = (part[chosen].to(device) for part in pool)
+        with torch.autocast(device, torch.bfloat16, enabled=computes_half(device)):
+            scores = network({"sax": images})["sax"]
+        loss = sum(dice_and_cross_entropy(scores.float(), labels), torch.zeros((), device=device))
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimiser.step()
+        steps += 1
+    print(f"learned for {steps} updates, last loss {float(loss):.3f}")
+    return network.eval()
+
+
+def drawn(ask: Callable[[dict[str, Tensor]], dict[str, Tensor]], images: Tensor, repeats: int) -> tuple[Tensor, float]:
+    """Labels of every stack, and the shortest seconds a stack."""
+    labels, best = [], float("inf")
+    with torch.inference_mode():
+        for image in images:
+            for _ in range(repeats):
+                started = time.perf_counter()
+                scores = ask({"sax": image[None]})["sax"]
+                if image.device.type == "cuda":
+                    torch.cuda.synchronize()
+                best = min(best, time.perf_counter() - started)
+            labels.append(scores[0].float().argmax(0).cpu())
+    return torch.stack(labels), best
+
+
+def main() -> None:
+    """Read the options, learn, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="small", choices=list(SIZES))
+    parser.add_argument("--minutes", type=float, default=0.5)
+    parser.add_argument("--subjects", type=int, default=12, help="synthetic subjects to learn from")
+    parser.add_argument("--device", default="cpu", help="where it learns")
+    parser.add_argument("--ask-on", default=None, help="where it is asked; else where it learned")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--half", action="store_true", help="bf16 even where this machine has to emulate it")
+    given = parser.parse_args()
+    torch.manual_seed(0)
+    network = learned(made(given.size), stacks(given.size, given.subjects, 0), given.minutes, given.device)
+    device = given.ask_on or given.device
+    network = copy.deepcopy(network).to(device)
+    images, truth = stacks(given.size, 4, 100_000)
+    images = images.to(device)
+    ways = {"as asked": Way()}
+    if given.half or computes_half(device):
+        ways["bf16"] = Way("bf16")
+    if given.compile:
+        ways["compiled"] = Way(compiled=True)
+    plain, seconds = drawn(network, images, 2)
+    of_truth = np.mean(hard_dice(plain, truth, 4))
+    print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, {given.size} size, "
+          f"{sum(p.numel() for p in network.parameters()):,} parameters")  # fmt: skip
+    print(f"plain eager fp32: {seconds:.2f} s a stack, Dice {of_truth:.3f} against the truth of held-out hearts")
+    print(f"{'way':<12}{'seconds':>9}{'ratio':>8}{'Dice to plain':>15}{'worst':>9}")
+    for name, way in ways.items():
+        found, took = drawn(Ready(network, device, way), images, 3)
+        dice = [min(hard_dice(a, b, 4)) for a, b in zip(found, plain, strict=True)]
+        print(f"{name:<12}{took:9.2f}{seconds / took:7.2f}x{np.mean(dice):15.5f}{min(dice):9.5f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
