@@ -183,3 +183,15 @@ def test_samples_that_do_not_fit_are_refused():
         paired([0.1, 0.2], [0.1, 0.2, 0.3])
     with pytest.raises(ValueError, match="needs 1000 resamples or more, got 100"):
         paired([0.1, 0.2], [0.1, 0.3], resamples=100)
+
+
+def test_without_a_difference_the_published_test_cries_wolf_and_the_paired_one_does_not():
+    """60 patients, two methods of equal worth that err apart: how often either p falls under 0.05."""
+    rng = np.random.default_rng(12)
+    wolf, sound = [], []
+    for _ in range(60):
+        ours, theirs = 0.88 + rng.normal(0, 0.05, (2, 60))
+        wolf.append(published_test(ours, theirs) < 0.05)
+        sound.append(paired(ours, theirs, resamples=1000).p < 0.05)
+    assert np.mean(wolf) > 0.6
+    assert np.mean(sound) < 0.15

@@ -115,6 +115,15 @@ def test_atrial_volumes_by_area_and_length_are_within_a_fifth_though_no_atrium_i
     assert curve.argmax() == true.argmax()
 
 
+def test_the_right_atrium_from_one_plane_comes_out_too_small(beating):
+    labels, affine = beating.seen[FOUR]
+    ends = valve_ends(labels, affine, Structure.RV, Structure.RA)
+    shares = la.atrial_curve(None, la.outline(labels, affine, Structure.RA, ends))
+    shares = shares / np.array([row[Structure.RA] for row in beating.atria_ml])
+    assert (shares < 0.9).all()
+    assert (shares > 0.65).all()
+
+
 def ellipse(half_width, half_length, size=80, spacing=1.0, seed=1):
     """An atrium that is an ellipse upon a ventricle, in an oblique plane; the valve lies at its lower pole."""
     x, y = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
