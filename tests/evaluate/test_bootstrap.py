@@ -32,12 +32,25 @@ def test_means_of_draws_are_those_of_the_slow_draws():
     )
     assert (quick.interval.low, quick.interval.high) == pytest.approx((slow.interval.low, slow.interval.high))
     assert quick.interval.estimate == pytest.approx(np.mean([np.mean(row[np.isfinite(row)]) for row in scores]))
+    other = np.where(np.isfinite(scores), dice(n=12, seed=3), math.nan)
     ours, theirs = (
-        paired(scores, scores[::-1] + 0.01, statistic, patients=patients, resamples=1000)
-        for statistic in (mean_of_known, slow_mean)
+        paired(scores, other, statistic, patients=patients, resamples=1000) for statistic in (mean_of_known, slow_mean)
     )
     assert ours.p == theirs.p
     assert (ours.difference.low, ours.difference.high) == pytest.approx((theirs.difference.low, theirs.difference.high))
+
+
+def test_a_method_gains_nothing_by_missing_a_hard_patient():
+    other = dice(n=30)
+    other[:, 4] = 0.3
+    brave = other + 0.001
+    shy = np.where(np.arange(30) == 4, math.nan, other - 0.01)
+    found = paired(shy, brave)
+    assert np.nanmean(shy) > brave.mean()  # a mean of what it found
+    assert found.difference.estimate == pytest.approx(-0.011)
+    assert found.difference.high == pytest.approx(-0.011)
+    assert found.left_out == 3
+    assert paired(brave, other).left_out == 0
 
 
 def test_the_interval_of_a_mean_of_many_patients_is_that_of_normal_theory():

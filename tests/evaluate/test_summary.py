@@ -1,5 +1,6 @@
 """Summaries of scores, against figures worked out by hand."""
 
+import json
 import math
 
 import numpy as np
@@ -47,6 +48,8 @@ def test_a_row_for_a_table_holds_the_same_figures():
     assert row["mean"] == found.mean
     assert (row["low"], row["high"]) == (found.interval.low, found.interval.high)
     assert {"worst_decile", "failures", "n"} <= row.keys()
+    assert row["between_seeds"] is None
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
 
 
 def test_nothing_scored_is_not_known_and_all_failed():

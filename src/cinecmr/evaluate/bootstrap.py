@@ -64,6 +64,8 @@ class Paired:
         resamples: how many draws, and how many ways.
         undefined: draws without a difference.
         between_seeds: standard deviation of the difference over seeds; NaN with one.
+        left_out: of means, results (seeds times cases) to which one of the methods gave no score: they are in neither
+            mean, or a method would gain by missing hard patients. Compare the numbers of misses beside it.
     """
 
     difference: Interval
@@ -71,6 +73,7 @@ class Paired:
     resamples: int
     undefined: int
     between_seeds: float
+    left_out: int = 0
 
     def text(self, decimals: int = 3) -> str:
         """As tables print it: "+0.012 (0.004 to 0.021), p = 0.004"."""
@@ -159,6 +162,10 @@ def paired(
         raise ValueError(f"outputs {ours.shape} and {theirs.shape}: compare the same cases, with equally many seeds")
     if resamples < FEWEST_RESAMPLES:
         raise ValueError(f"a paired test needs {FEWEST_RESAMPLES} resamples or more, got {resamples}")
+    left_out = 0
+    if _is_mean(statistic, ours):
+        known = np.isfinite(ours) & np.isfinite(theirs)
+        ours, theirs, left_out = np.where(known, ours, np.nan), np.where(known, theirs, np.nan), int((~known).sum())
     sample = _Sample.of(ours.shape[1], patients, strata)
     rng = np.random.default_rng(seed)
     both = np.stack([ours, theirs])
@@ -166,7 +173,7 @@ def paired(
     one, other = (_over_seeds(rows, rng, draw_seeds) for rows in _draw(both, statistic, sample, resamples, rng))
     interval, undefined = _percentiles(float(each.mean()), one - other, level)
     swapped = _swap(both, statistic, sample, resamples, rng)
-    return Paired(interval, _permutation_p(float(each.mean()), swapped), resamples, undefined, _spread(each))
+    return Paired(interval, _permutation_p(float(each.mean()), swapped), resamples, undefined, _spread(each), left_out)
 
 
 def published(
@@ -277,6 +284,11 @@ def _seeds_first(outputs: ArrayLike) -> Array:
     return given
 
 
+def _is_mean(statistic: Statistic, given: Array) -> bool:
+    """Whether the figure is a mean of one score a case: these are drawn all at once."""
+    return statistic is mean_of_known and given.ndim == 2
+
+
 def _figures(given: Array, statistic: Statistic, cases: NDArray[np.intp] | None) -> Array:
     """(seeds,) the figure of some cases, or of all."""
     chosen = np.arange(given.shape[1]) if cases is None else cases
@@ -288,7 +300,7 @@ def _draw(
 ) -> list[Array]:
     """(resamples, seeds) figures of each of (methods, seeds, n, ...), the same patients in all."""
     weights = sample.weights(resamples, rng)
-    if statistic is mean_of_known and methods.ndim == 3:
+    if _is_mean(statistic, methods[0]):
         return [_weighted_means(*_sums(given, sample), weights) for given in methods]
     chosen = [sample.chosen(row) for row in weights]
     return [np.stack([_figures(given, statistic, cases) for cases in chosen]) for given in methods]
@@ -319,7 +331,7 @@ def _over_seeds(rows: Array, rng: np.random.Generator, draw_seeds: bool) -> Arra
 def _swap(both: Array, statistic: Statistic, sample: _Sample, resamples: int, rng: np.random.Generator) -> Array:
     """(resamples,) differences when the methods of random patients are called by each other's name."""
     swaps = rng.integers(0, 2, (resamples, len(sample.cases)))
-    if statistic is mean_of_known and both.ndim == 3:
+    if _is_mean(statistic, both[0]):
         ours, theirs = (_sums(given, sample) for given in both)
         one, other = (_means_of_two(first, second, swaps) for first, second in ((ours, theirs), (theirs, ours)))
         return np.asarray((one - other).mean(axis=1))

@@ -56,9 +56,9 @@ class Summary:
             return f"not known, {tail}"
         return f"{self.interval.text(decimals)}, worst tenth {self.worst_decile:.{decimals}f}, {tail}"
 
-    def row(self) -> dict[str, float]:
-        """The figures by name, for CSV and JSON."""
-        return {
+    def row(self) -> dict[str, float | None]:
+        """The figures by name, for CSV and JSON: None where one is not known, for NaN is no JSON."""
+        told = {
             "mean": self.mean,
             "low": self.interval.low,
             "high": self.interval.high,
@@ -70,6 +70,7 @@ class Summary:
             "unscored": self.unscored,
             "between_seeds": self.between_seeds,
         }
+        return {name: value if math.isfinite(value) else None for name, value in told.items()}
 
 
 def summarise(
