@@ -152,7 +152,7 @@ class _Run:
                     self.save()
                 if progress:
                     progress(line)
-        batches.close()  # type: ignore[attr-defined]
+        batches.close()
 
     def step(self, batches: Iterator[Any]) -> Line:
         """One update of the weights."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
     from cinecmr.learn.objective import Objective
     from cinecmr.learn.recipe import Recipe
@@ -101,7 +101,7 @@ def torch_seed(recipe: Recipe, of: Pass) -> int:
     return int(state[0])
 
 
-def ahead(keys: Iterable[K], make: Callable[[K], Any], workers: int) -> Iterator[Any]:
+def ahead(keys: Iterable[K], make: Callable[[K], Any], workers: int) -> Generator[Any, None, None]:
     """`make` of every key, in order; with workers, threads are two steps each ahead of the reader.
 
     An exception of `make` is raised where its result would have come.

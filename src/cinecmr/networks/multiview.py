@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cinecmr.networks import visible as rows_of
 from cinecmr.networks._blocks import ConvNormAct, MaskedConvBlock, dimensions, patch_conv
 from cinecmr.networks.patches import patch_grid, patchify
 from cinecmr.networks.positions import resized_table, sincos_table
@@ -152,6 +153,7 @@ class Stem(nn.Module):
         self.grid = config.grid(view)
         self.checkpointing = config.checkpointing
         self.step = in_plane(SCALE, self.dims)
+        self.seen_only = True  # off, hidden patches are computed and thrown away; the answers are the same
         patches = [in_plane(FIRST_PATCH, self.dims)] + [self.step] * (len(widths) - 1)
         self.pos_embed = nn.Parameter(sincos_table(self.grid, config.width), requires_grad=False)
         self.conv_blocks = nn.ModuleList(
@@ -180,8 +182,11 @@ class Stem(nn.Module):
             seen: (batch, number) indices of the tokens not hidden, or None for all.
 
         Returns:
-            (batch, number, width), positions added; and a tensor (batch, channels, x, y[, z]) a stage, finest first.
+            (batch, number, width), positions added; and a tensor (batch, channels, x, y[, z]) a stage, finest first, or
+            rows of the seen patches (`visible`) where some are hidden.
         """
+        if seen is not None and self.seen_only:
+            return self._of_seen(image, grid, seen)
         features, stages = image, []
         for number, stage in enumerate(self.conv_blocks):
             visible = None if hidden is None else self._visible(hidden, grid, number)
@@ -192,6 +197,21 @@ class Stem(nn.Module):
         if seen is not None:
             patches, positions = take(patches, seen), take(positions, seen)
         return self.linear(self.patch_embed(patches)) + positions, stages
+
+    def _of_seen(self, image: Tensor, grid: tuple[int, ...], seen: Tensor) -> tuple[Tensor, list[Tensor]]:
+        pixels = FIRST_PATCH * SCALE ** len(self.conv_blocks)
+        patches = take(patchify(image, in_plane(pixels, self.dims)), seen)
+        rows, stages = patches.unflatten(2, (-1, image.shape[1])), []
+        for number, stage in enumerate(self.conv_blocks):
+            step = SCALE if number else FIRST_PATCH
+
+            def run(given: Tensor, layers: nn.Module = stage, step: int = step) -> Tensor:
+                return rows_of.stage(given, layers, step, seen, grid)  # type: ignore[arg-type]
+
+            rows = economically(run, self.checkpointing, rows)
+            stages.append(rows)
+        positions = take(resized_table(self.pos_embed, self.grid, grid), seen)
+        return self.linear(self.patch_embed(rows.flatten(2))) + positions, stages
 
 
 class Fusion(nn.Module):
@@ -207,9 +227,16 @@ class Fusion(nn.Module):
         )
         self.norm = nn.LayerNorm(config.width)
 
-    def forward(self, tokens: Tensor, stages: list[Tensor], seen: Tensor | None = None) -> Tensor:
-        """(batch, number, width) in and out; `seen` are the tokens' indices in the grid, None for all."""
+    def forward(self, tokens: Tensor, stages: list[Tensor], seen: Tensor | None = None, rows: bool = False) -> Tensor:
+        """(batch, number, width) in and out; `seen` are the tokens' indices in the grid, None for all.
+
+        With `rows`, the stages hold the seen patches only; see `visible`.
+        """
         for down, stage in zip(self.down_convs, stages, strict=True):
+            if rows:
+                side = round(stage.shape[2] ** 0.5)
+                tokens = tokens + rows_of.pointwise(rows_of.regrouped(stage, side), down)[:, :, 0]
+                continue
             added = down(stage).flatten(2).transpose(1, 2)
             tokens = tokens + (added if seen is None else take(added, seen))
         out: Tensor = self.norm(tokens)
@@ -222,7 +249,7 @@ class Encoded(NamedTuple):
     Attributes:
         summary: (batch, 1, width), the class token.
         tokens: (batch, number, width) of every view, seen patches only, fused where the network fuses.
-        stages: features of every view's stem, finest first.
+        stages: features of every view's stem, finest first; rows of seen patches where some are hidden (`visible`).
         grids: tokens along the axes of every view's image.
         splits: which tokens were seen, for views with hidden patches.
     """
@@ -313,5 +340,7 @@ class MultiView(nn.Module):
         if self.fuse:
             for view, part in tokens.items():
                 seen = splits[view].seen if view in splits else None
-                tokens[view] = self.enc_fusion_dict[view](part, stages[view], seen)
+                stem = self.enc_down_dict[view]
+                rows = seen is not None and isinstance(stem, Stem) and stem.seen_only
+                tokens[view] = self.enc_fusion_dict[view](part, stages[view], seen, rows)
         return Encoded(summary, tokens, stages, grids, splits)
