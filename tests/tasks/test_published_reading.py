@@ -18,8 +18,8 @@ from cinecmr.tasks.published_grid import NetworkGrid, quantised
 from cinecmr.tasks.published_pieces import kept
 from cinecmr.tasks.published_reading import PublishedReader, PublishedReadingSettings
 
-STACK = PublishedReadingSettings(spacing=(2.0, 2.0, 10.0), patch=(8, 8, 4), pieces="all", locate_frames=2)
-PLANE = PublishedReadingSettings(view="lax_4c", spacing=(2.0, 2.0), patch=(8, 8), pieces="all", locate_frames=2)
+STACK = PublishedReadingSettings(spacing=(2.0, 2.0, 10.0), patch=(8, 8, 4), pieces="all")
+PLANE = PublishedReadingSettings(view="lax_4c", spacing=(2.0, 2.0), patch=(8, 8), pieces="all")
 
 
 class Sums(torch.nn.Module):
@@ -139,26 +139,58 @@ def test_labels_on_the_studys_own_grid_equal_the_slow_formula(asked, shape, spac
     assert told == [(t + 1) / shape[3] for t in range(shape[3])]
 
 
+def slow_middle(network, volume):
+    """Middle of the left ventricle's box in plane; None where the network finds none."""
+    codes = slow_shares(network, slow_grey(volume), STACK.patch).argmax(0)
+    left = (kept(codes.astype(np.uint8), "largest") == Structure.LV).nonzero()
+    return [(at.min() + at.max()) / 2 for at in left[:2]] if left[0].size else None
+
+
+def cut_about(middle, shape=(20, 18)):
+    return tuple(slice(f, f + 8) for f in (min(max(ceil(m - 4), 0), n - 8) for m, n in zip(middle, shape, strict=True)))
+
+
 def test_an_image_wider_than_the_patch_is_read_about_the_left_ventricle_found_in_it():
     network = Sums(3)
     image = an_image((20, 18, 5, 2), (2.0, 2.0, 10.0))
-    reader = PublishedReader(network, STACK)
-    found = reader.labels(image)
-    most = None
-    for t in range(2):
-        codes = slow_shares(network, slow_grey(image.data[..., t].astype(float)), STACK.patch).argmax(0)
-        left = kept(codes.astype(np.uint8), "largest") == Structure.LV
-        most = left if most is None or left.sum() > most.sum() else most
-    corner = []
-    for axis, n in ((0, 20), (1, 18)):
-        places = most.nonzero()[axis]
-        corner.append(min(max(ceil((places.min() + places.max()) / 2 - 4), 0), n - 8))
-    cut = (slice(corner[0], corner[0] + 8), slice(corner[1], corner[1] + 8))
+    first = image.data[..., 0].astype(float)
+    cut = cut_about((9.5, 8.5))
+    for _ in range(3):
+        middle = slow_middle(network, first[cut])
+        cut = cut_about([c.start + m for c, m in zip(cut, middle, strict=True)])
     truth = np.zeros(image.data.shape, np.uint8)
     for t in range(2):
         shares = slow_shares(network, slow_grey(image.data[..., t][cut].astype(float)), STACK.patch)
         truth[(*cut, slice(None), t)] = shares.argmax(0)
-    np.testing.assert_array_equal(found, truth)
+    np.testing.assert_array_equal(PublishedReader(network, STACK).labels(image), truth)
+
+
+class Bright(torch.nn.Module):
+    """Calls left ventricle what is nearly white, all else background."""
+
+    def forward(self, image):
+        scores = torch.zeros(1, 4, *image.shape[2:])
+        scores[:, 3] = 100 * (image[:, 0] - 0.9)
+        return scores
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "reads"),
+    [
+        (slice(11, 14), slice(7, 10), 2 + 1),  # seen at once, centred, then read
+        (slice(12, 17), slice(5, 10), 3 + 1),  # half seen, the crop moves twice
+        (slice(16, 19), slice(1, 4), 1 + 16 + 1),  # outside the first crop: looked for in windows
+    ],
+)
+def test_a_heart_is_found_near_the_middle_at_once_and_elsewhere_in_windows(rows, columns, reads):
+    data = np.full((20, 18, 2, 1), 10.0, np.float32)
+    data[rows, columns] = 99
+    reader = PublishedReader(Bright(), STACK)
+    asked = []
+    reader.network.register_forward_hook(lambda *_: asked.append(1))
+    found = reader.labels(Image(data, np.diag([2.0, 2.0, 10.0, 1.0]), np.zeros(1)))
+    np.testing.assert_array_equal(found == Structure.LV, data == 99)
+    assert len(asked) == reads
 
 
 def test_without_a_left_ventricle_the_middle_of_the_image_is_read():

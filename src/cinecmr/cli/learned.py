@@ -60,9 +60,7 @@ def models_import(
 
 @models_app.command("networks")
 def models_networks(
-    fill: Annotated[
-        list[str] | None, typer.Option(help="a kind (or all) to run filled, at full size")
-    ] = None,
+    fill: Annotated[list[str] | None, typer.Option(help="a kind (or all) to run filled, at full size")] = None,
     rule: Annotated[str, typer.Option(help="of the weights, A or B")] = "B",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="also write the table here", dir_okay=False)] = None,
 ) -> None:

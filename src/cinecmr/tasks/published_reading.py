@@ -22,7 +22,7 @@ from cinecmr.tasks.published_grid import NetworkGrid, quantised
 from cinecmr.tasks.published_pieces import kept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cinecmr.networks.inference import Way
     from cinecmr.study import Image
 
+APPROACHES = 3  # times that a crop is moved to the left ventricle found in it
 CINE = (int(Structure.BACKGROUND), int(Structure.RV), int(Structure.MYO), int(Structure.LV))
 
 
@@ -44,7 +45,8 @@ class PublishedReadingSettings:
         codes: `Structure` of each of its classes, in their order.
         pieces: what is kept of each frame: "all", as published for stacks; "largest", one left and one right
             ventricle; "nearest-rv", as published for long-axis views (see `published_pieces`).
-        locate_frames: frames in which the heart is looked for where the image is larger than the patch.
+        locate_frame: frame in which the heart is looked for where the image is larger than the patch; the first is near
+            ED in a gated study.
     """
 
     view: str = "sax"
@@ -52,7 +54,7 @@ class PublishedReadingSettings:
     patch: tuple[int, ...] = (192, 192, 16)
     codes: tuple[int, ...] = CINE
     pieces: Literal["all", "largest", "nearest-rv"] = "largest"
-    locate_frames: int = 3
+    locate_frame: int = 0
 
     def __post_init__(self) -> None:
         if len(self.spacing) != len(self.patch) or len(self.patch) not in (2, 3):
@@ -64,9 +66,10 @@ class PublishedReadingSettings:
 class PublishedReader:
     """A published network and the way it is asked.
 
-    Every frame is resampled to the network's spacing. An image that is wider than the patch is first read whole, in
-    windows that overlap by half, in a few frames; the crop is then centred on the left ventricle found there, as the
-    published preparation centres it on the one that was drawn. Grey values are scaled in the crop.
+    Every frame is resampled to the network's spacing. Of an image that is wider than the patch a crop is read, centred
+    on the left ventricle that the network finds in it, as the published preparation centres it on the one that was
+    drawn: it starts in the middle of one frame and moves with what it finds. Where it finds nothing, that frame is
+    read whole, in windows that overlap by half. Grey values are scaled in the crop.
 
     Args:
         network: class scores from (batch, 1, x, y[, z]), as a tensor or by view.
@@ -123,27 +126,32 @@ class PublishedReader:
 
     def _crop(self, image: Image, grid: NetworkGrid) -> tuple[slice, ...]:
         """Where of the resampled image the network looks; slices are never cropped."""
-        patch = self.settings.patch
-        whole = tuple(slice(0, n) for n in grid.shape)
-        if all(n <= p for n, p in zip(grid.shape[:2], patch[:2], strict=True)):
-            return whole
-        middle = self._middle(image, grid)
-        first = [window(at, at, n, p) for at, n, p in zip(middle, grid.shape, patch, strict=False)]
-        cut = [slice(f, min(f + p, n)) for f, p, n in zip(first, patch, grid.shape, strict=False)]
-        return (*cut, *whole[2:])
+        if all(n <= p for n, p in zip(grid.shape[:2], self.settings.patch[:2], strict=True)):
+            return tuple(slice(0, n) for n in grid.shape)
+        volume = grid.resampled(image, min(self.settings.locate_frame, image.frames - 1))
+        crop = self._about([(n - 1) / 2 for n in volume.shape[:2]], volume.shape)
+        for _ in range(APPROACHES):
+            middle = self._left_middle(volume[crop])
+            if middle is None:
+                middle = self._left_middle(volume)  # in windows
+                return crop if middle is None else self._about(middle, volume.shape)
+            before, crop = crop, self._about([c.start + m for c, m in zip(crop, middle, strict=False)], volume.shape)
+            if crop == before:
+                break
+        return crop
 
-    def _middle(self, image: Image, grid: NetworkGrid) -> list[float]:
-        """Middle of the left ventricle's box in the frame that shows most of it; of the image where none is found."""
-        best: NDArray[np.bool_] | None = None
-        codes = np.asarray(self.settings.codes)
-        for t in np.unique(np.linspace(0, image.frames, self.settings.locate_frames, endpoint=False).astype(int)):
-            shares = self._shares(quantised(grid.resampled(image, int(t))))
-            found = kept(codes[shares.argmax(0)].astype(np.uint8), "largest") == Structure.LV
-            if found.any() and (best is None or found.sum() > best.sum()):
-                best = found
-        if best is None:
-            return [(n - 1) / 2 for n in grid.shape[:2]]
-        return [(int(where.min()) + int(where.max())) / 2 for where in best.nonzero()[:2]]
+    def _about(self, middle: Sequence[float], shape: tuple[int, ...]) -> tuple[slice, ...]:
+        """The patch about a place in plane, moved to lie within the image; all slices."""
+        patch = self.settings.patch
+        first = [window(at, at, n, p) for at, n, p in zip(middle, shape, patch, strict=False)]
+        cut = [slice(f, min(f + p, n)) for f, p, n in zip(first, patch, shape, strict=False)]
+        return (*cut, *(slice(0, n) for n in shape[2:]))
+
+    def _left_middle(self, volume: NDArray[np.float32]) -> list[float] | None:
+        """Middle of the left ventricle's box in plane, in voxels of the volume; None where there is none."""
+        codes = np.asarray(self.settings.codes, np.uint8)
+        left = kept(codes[self._shares(quantised(volume)).argmax(0)], "largest") == Structure.LV
+        return [(int(at.min()) + int(at.max())) / 2 for at in left.nonzero()[:2]] if left.any() else None
 
     def _shares(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class shares (classes, x, y[, z]) of grey values of any size: padded at the end, or read in windows."""
