@@ -18,6 +18,7 @@ from cinecmr.cli import found  # noqa: F401
 from cinecmr.cli import learned  # noqa: F401
 from cinecmr.cli import training  # noqa: F401
 from cinecmr.cli import comparing  # noqa: F401
+from cinecmr.cli import reproducing  # noqa: F401
 # isort: on
 
 

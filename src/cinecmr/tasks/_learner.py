@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cinecmr.datasets import Case
     from cinecmr.learn.objective import Loss
     from cinecmr.learn.samples import Placing
+    from cinecmr.learn.warp import Changes
     from cinecmr.study import Image, Study
 
 
@@ -37,12 +38,14 @@ class ViewSettings:
         view, contrasts: the image; several contrasts on one grid are channels.
         grid: voxels and spacing of the network; one slice along z reads slices by themselves.
         architecture: see there.
+        changes: what happens to samples while training; None for nothing.
     """
 
     view: View = View.SAX
     contrasts: tuple[Contrast, ...] = (Contrast.CINE,)
     grid: Grid = field(default_factory=Grid)
     architecture: Architecture = field(default_factory=Architecture)
+    changes: Changes | None = None
 
     @property
     def key(self) -> tuple[View, Contrast]:
@@ -168,7 +171,11 @@ class Learner(ABC):
 
     def changed(self, sample: Sample, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """A copy of the network's own depth, image and target, as the network shall see it this time."""
-        return self.flat(sample.image, rng), np.asarray(sample.target)
+        image = self.flat(sample.image, rng)
+        if self.settings.changes is not None:
+            image, _ = self.settings.changes(stack_of(image), rng)
+            image = image.reshape(-1, *self.settings.shape)
+        return image, np.asarray(sample.target)
 
     def flat(self, volume: NDArray[Any], rng: np.random.Generator | None = None) -> NDArray[Any]:
         """(..., x, y, z) to the network's axes: without z for a plane; a drawn window of a stack that is too deep."""
@@ -180,13 +187,19 @@ class Learner(ABC):
 
     def check(self, network: nn.Module) -> dict[str, float]:
         """Mean scores of the held-out cases; the first is the better the higher."""
-        rows = []
-        for case in self.held_out:
-            study, _ = case.load()
-            truth = self.truth(case)
-            rows.append(self.score(self.predict(network, study, truth.cycle), truth, study))
+        rows = [self.examine(network, case) for case in self.held_out]
         names = dict.fromkeys(name for row in rows for name in row)
         return {name: _mean([row[name] for row in rows if name in row]) for name in names}
+
+    def examine(self, network: nn.Module, case: Case) -> dict[str, float]:
+        """Scores of one case, read as its truth allows; see `score`."""
+        study, _ = case.load()
+        truth = self.truth(case)
+        return self.score(self.predict(network, study, self.moments(truth)), truth, study)
+
+    def moments(self, truth: Findings) -> Mapping[str, int] | None:
+        """The frames a network is told of: those the truth knows."""
+        return truth.cycle or None
 
     def place(self, study: Study) -> Placing:
         """Where the grid lies on the study's image: as deep as the image where that has more slices.
@@ -277,6 +290,11 @@ def phases(image: Image, cycle: Mapping[str, int] | None) -> tuple[int, int, lis
     es = int(np.abs(middle - middle[..., :1]).mean(axis=(0, 1, 2)).argmax())
     told = f"the frames of ED and ES are not known: frames 0 and {es} were taken, which differ most around the heart"
     return 0, es, [Flag("phases-guessed", Severity.FLAG, told)]
+
+
+def stack_of(image: NDArray[Any]) -> NDArray[Any]:
+    """(channels, x, y[, z]) with z."""
+    return image if image.ndim == 4 else image[..., None]
 
 
 def _mean(values: list[float]) -> float:

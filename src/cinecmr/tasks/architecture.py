@@ -24,7 +24,8 @@ class Architecture:
 
     Attributes:
         kind: "convunetr" and "unet" answer for every voxel, "convvit" and "resnet" with a few numbers.
-        width, depth, heads, stem: of the transformers: channels of a token, blocks, heads, channels of the stem.
+        width, depth, heads: of the transformers: channels of a token, blocks, heads.
+        stem, stem_blocks: channels of the stages of their stem, and masked blocks in each.
         decoder: channels of ConvUNetR's decoder, finest first: one more than the stem has, and two.
         levels: channels of the U-Net's levels.
         layers, inplanes: depth of the residual network, and channels of its four layers.
@@ -39,6 +40,7 @@ class Architecture:
     depth: int = 12
     heads: int = 12
     stem: tuple[int, ...] = (64, 128)
+    stem_blocks: int = 2
     decoder: tuple[int, ...] = (32, 64, 128, 256, 512)
     levels: tuple[int, ...] = (32, 64, 128, 256, 512)
     layers: int = 50
@@ -55,7 +57,7 @@ class Architecture:
         """Settings of the transformers for one view."""
         shapes = {view: ViewShape(size, channels)}
         return MultiViewConfig(
-            shapes, self.stem, width=self.width, depth=self.depth, heads=self.heads, drop_path=self.drop_path
+            shapes, self.stem, self.stem_blocks, self.width, self.depth, self.heads, drop_path=self.drop_path
         )
 
     def build(self, view: str, size: tuple[int, ...], channels: int, outputs: int) -> nn.Module:

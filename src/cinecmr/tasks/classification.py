@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TARGETS = ("disease", "detection", "sex", "vendor")
 PAIR = 2  # frames read together
 HEALTHY, ILL = "normal", "ill"
+NORMAL = {"normal", "nor", "n"}  # words of data sets for those who have nothing
 FEWEST = 2
 
 
@@ -130,6 +131,9 @@ class Classification(Learner):
     def score(self, found: Findings, truth: Findings, study: Study | None = None) -> dict[str, float]:  # noqa: ARG002
         """`correct` (1 or 0), `share_of_true`, `class` (index of the true one) and `share_N` of every class.
 
+        Of diseases also `called_well` of the well and `called_ill` of the ill, all that are not normal being ill: their
+        means are specificity and sensitivity.
+
         Empty where the true class is not known: such cases leave the table, as in the paper.
         """
         names = [f"{self.settings.target}:{name}" for name in self.settings.classes]
@@ -137,11 +141,17 @@ class Classification(Learner):
             return {}
         true = int(np.argmax([truth.measurements[name].value for name in names]))
         shares = [found.measurements[name].value for name in names]
+        said = int(np.argmax(shares))
+        well = [number for number, name in enumerate(self.settings.classes) if name.lower() in NORMAL]
+        told: dict[str, float] = {}
+        if self.settings.target in ("disease", "detection") and well:
+            told = {"called_well": float(said in well)} if true in well else {"called_ill": float(said not in well)}
         return {
-            "correct": float(int(np.argmax(shares)) == true),
+            "correct": float(said == true),
             "share_of_true": shares[true],
             "class": float(true),
             **{f"share_{number}": share for number, share in enumerate(shares)},
+            **told,
         }
 
 

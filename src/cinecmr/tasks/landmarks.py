@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from cinecmr.errors import RefusedInput
 from cinecmr.learn.objective import Loss
 from cinecmr.learn.samples import LONG, Grid
 from cinecmr.study import Findings
-from cinecmr.tasks._learner import Learner, Sample, ViewSettings
+from cinecmr.tasks._learner import Learner, Sample, ViewSettings, stack_of
 from cinecmr.tasks.architecture import DENSE, ask, device_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ POINTS = {
     View.LAX_4C: (Landmark.MITRAL_4C_SEPTAL, Landmark.MITRAL_4C_LATERAL, Landmark.APEX_4C),
 }
 NAMES = ("valve1", "valve2", "apex")
+PHASES = ("LV_ED", "LV_ES")
 WING_WIDTH, WING_CURVE = 10.0, 2.0  # pixels
 NEAR = 2  # pixels around the peak that its place is read from
 _SLOPE, _FEWEST = 0.01, 6  # share of the height that counts as slope, and how many pixels of it a fit needs
@@ -96,6 +97,20 @@ class Landmarks(Learner):
                 continue
             yield Sample(self.volume(study, (frame,), where), at.astype(np.float32))
 
+    def changed(self, sample: Sample, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Image and points moved alike; a move that takes a point out of the image is left out."""
+        image, changes = self.flat(sample.image, rng), self.settings.changes
+        if changes is None:
+            return image, sample.target
+        moved, points = changes.draw(rng), sample.target
+        if moved is not None:
+            there = moved.points(sample.target.astype(np.float64), self.settings.shape)
+            inside = bool(((there >= 0) & (there <= np.array(self.settings.shape) - 1)).all())
+            moved, points = (moved, there.astype(np.float32)) if inside else (None, sample.target)
+        image, _ = replace(changes, move=None)(stack_of(image), rng)
+        image = image if moved is None else moved.image(image)
+        return image.reshape(-1, *self.settings.shape), points
+
     def _frames(self, study: Study, truth: Findings) -> list[int]:
         named = {truth.cycle[name] for name in ("LV_ED", "LV_ES") if name in truth.cycle}
         return sorted(named) or list(range(self.image(study).frames))
@@ -124,10 +139,12 @@ class Landmarks(Learner):
         return answer.float().sigmoid() if self.settings.dense else answer
 
     def truth(self, case: Case) -> Findings:
-        """The points of this view, and what is known of the beat."""
+        """The points of this view, and what is known of the beat; two frames alone are ED and ES."""
         _, truth = case.load()
         known = {name: truth.landmarks[name] for name in self.points if name in truth.landmarks}
-        return Findings(landmarks=known, cycle=truth.cycle)
+        two = known and all(len(points) == len(PHASES) for points in known.values())
+        cycle = dict(zip(PHASES, range(len(PHASES)), strict=True)) if two and not truth.cycle else truth.cycle
+        return Findings(landmarks=known, cycle=cycle)
 
     def predict(self, network: nn.Module, study: Study, cycle: Mapping[str, int] | None = None) -> Findings:
         """Points (t, 3) in patient RAS, mm, of the frames in `cycle`, of all where it is None; NaN elsewhere."""

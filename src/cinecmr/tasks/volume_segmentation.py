@@ -19,7 +19,7 @@ from cinecmr.evaluate.overlap import dice, hd95
 from cinecmr.geometry import voxel_volume_ml
 from cinecmr.learn.objective import Loss
 from cinecmr.study import Findings, Measurement
-from cinecmr.tasks._learner import Learner, Sample, ViewSettings
+from cinecmr.tasks._learner import Learner, Sample, ViewSettings, stack_of
 from cinecmr.tasks.architecture import ask, device_of
 
 if TYPE_CHECKING:
@@ -43,10 +43,12 @@ class VolumeSegmentationSettings(ViewSettings):
     Attributes:
         structures: of the network's classes 1, 2, ...; class 0 is everything else.
         smooth: of the soft Dice.
+        merged: further Dice scores, each of several structures taken as one.
     """
 
     structures: tuple[Structure, ...] = (Structure.RV, Structure.MYO, Structure.LV)
     smooth: float = 1e-5
+    merged: tuple[tuple[str, tuple[Structure, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.structures or Structure.UNSEEN in self.structures or len({*self.structures}) < len(self.structures):
@@ -78,13 +80,17 @@ class VolumeSegmentation(Learner):
         where = self.place(study)
         for frame in labelled_frames(labels, truth.cycle):
             codes = where.labels(labels[..., frame])
-            targets = np.where(codes == Structure.UNSEEN, np.int16(IGNORED), self._classes(codes))
+            targets = np.where(codes == Structure.UNSEEN, codes, self._classes(codes)).astype(np.uint8)
             yield Sample(self.volume(study, (frame,), where), targets)
 
     def changed(self, sample: Sample, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Image and labels through one window."""
+        """Image and labels through one window, changed alike."""
         both = self.flat(np.concatenate([sample.image, sample.target[None].astype(np.float32)]), rng)
-        return both[:-1], both[-1].astype(np.int64)
+        image, codes = both[:-1], both[-1].astype(np.uint8)
+        if self.settings.changes is not None:
+            image, moved = self.settings.changes(stack_of(image), rng, stack_of(codes[None])[0])
+            image, codes = image.reshape(-1, *self.settings.shape), np.asarray(moved, np.uint8).reshape(codes.shape)
+        return image, np.where(codes == Structure.UNSEEN, np.int64(IGNORED), codes.astype(np.int64))
 
     def _classes(self, labels: NDArray[np.uint8]) -> NDArray[np.int16]:
         """Structure codes to the network's classes; diseased muscle is muscle to those who do not tell it apart."""
@@ -137,6 +143,10 @@ class VolumeSegmentation(Learner):
         found = self._volumes(labels, image.affine, list(frames))
         return Findings(labels={self.settings.key: labels}, measurements=found)
 
+    def moments(self, truth: Findings) -> Mapping[str, int] | None:
+        """ED and ES where the truth has labels of them; else all frames are to be read."""
+        return {k: v for k, v in truth.cycle.items() if k.startswith("LV")} or None if truth.labels else None
+
     def _volumes(
         self, labels: NDArray[np.uint8], affine: NDArray[np.float64], frames: Sequence[int]
     ) -> dict[str, Measurement]:
@@ -146,7 +156,7 @@ class VolumeSegmentation(Learner):
                 continue
             counts = (labels[..., frames] == structure).sum(axis=(0, 1, 2)) * voxel_volume_ml(affine)
             full, empty = float(counts.max()), float(counts.min())
-            share = 100 * (full - empty) / full if full else 0.0
+            share = _percent(full, empty)
             if self.settings.view is View.SAX:
                 told = {"EDV": (full, "ml"), "ESV": (empty, "ml"), "EF": (share, "%")}
             else:
@@ -192,6 +202,8 @@ class VolumeSegmentation(Learner):
         scores = [dice(ours, true, structure) for structure in self.settings.structures]
         told = {"dice_mean": float(np.mean(scores))}
         told |= {f"dice_{name}": score for name, score in zip(names, scores, strict=True)}
+        for name, parts in self.settings.merged:
+            told |= self._merged(name, ours, true, parts, study)
         if study is not None:
             image = study[self.settings.key]
             far = [hd95(ours, true, structure, image.spacing.tolist()) for structure in self.settings.structures]
@@ -201,6 +213,22 @@ class VolumeSegmentation(Learner):
             for name, structure in zip(names, self.settings.structures, strict=True):
                 more = int(((ours == structure) & seen).sum()) - int((true == structure).sum())
                 told[f"volume_{name}"] = ml * abs(more)
+            told["volume_mean"] = float(np.mean([told[f"volume_{name}"] for name in names]))
+        return told
+
+    def _merged(
+        self,
+        name: str,
+        ours: NDArray[np.uint8],
+        true: NDArray[np.uint8],
+        parts: tuple[Structure, ...],
+        study: Study | None,
+    ) -> dict[str, float]:
+        """Dice and distance of several structures as one, called by the first of them."""
+        both = [np.where(np.isin(codes, parts), np.uint8(parts[0]), codes) for codes in (ours, true)]
+        told = {f"dice_{name}": dice(both[0], both[1], parts[0])}
+        if study is not None:
+            told[f"hd95_{name}"] = hd95(both[0], both[1], parts[0], study[self.settings.key].spacing.tolist())
         return told
 
     def _ejection(self, found: Findings, truth: Findings) -> dict[str, float]:
@@ -219,9 +247,14 @@ class VolumeSegmentation(Learner):
         labels, key = findings.labels.get(self.settings.key), self.settings.key
         if key in truth.labels and labels is not None and {"LV_ED", "LV_ES"} <= truth.cycle.keys():
             full, empty = (int((labels[..., truth.cycle[f"LV_{p}"]] == structure).sum()) for p in ("ED", "ES"))
-            return 100 * (full - empty) / full if full else 0.0
+            return _percent(full, empty)
         measured = findings.measurements.get(f"{name}EF")
         return None if measured is None else measured.value
+
+
+def _percent(full: float, empty: float) -> float:
+    """Ejection fraction, 0 to 100 %; 0 where nothing was found at ED, so that a miss is an error and not a gap."""
+    return min(100.0, max(0.0, 100 * (full - empty) / full)) if full else 0.0
 
 
 def labelled_frames(labels: NDArray[np.uint8], cycle: Mapping[str, int]) -> list[int]:
