@@ -17,7 +17,7 @@ def listed(text: str) -> tuple[str, ...]:
 
 @app.command()
 def compare(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="a data set, a folder of your own, or `phantom`")],
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="data sets, a folder of your own, or `phantom`")],
     out: OutFolder,
     init: Annotated[str, typer.Option(help="what trainings start from")] = "scratch,simclr,pcl,dino,mim",
     labels: Annotated[str, typer.Option(help="numbers of labelled subjects, such as 5,10,20")] = "10",
@@ -26,6 +26,7 @@ def compare(
     protocol: Annotated[str, typer.Option(help="updates: as many for any number of labels; epochs: fewer")] = "updates",
     scale: Annotated[str, typer.Option(help="smoke, laptop, gpu or full")] = "laptop",
     preset: Annotated[str, typer.Option(help="sound, published, official or nnunet")] = "sound",
+    table: Annotated[str | None, typer.Option(help="of the paper instead: t1, t2, t3, t4 or supplement_b")] = None,
     layout: Annotated[str | None, typer.Option(help="the data set DATA is; found out when absent")] = None,
     test_share: Annotated[float, typer.Option(min=0.05, max=0.9, help="of the people, to test on")] = 1 / 3,
     subjects: Annotated[int, typer.Option(min=4, help="synthetic ones, where DATA is `phantom`")] = 60,
@@ -38,7 +39,7 @@ def compare(
     Writes a table with paired intervals, a figure of Dice against labelled subjects, and prints the answer in words.
     Stopped and started again, it goes on where it was.
     """
-    from cinecmr.experiments.ssp.compare import compare as answer
+    from cinecmr.experiments.ssp import compare as question
     from cinecmr.experiments.ssp.plan import Plan
 
     try:
@@ -46,8 +47,9 @@ def compare(
     except ValueError as error:
         raise RefusedInput("bad-number", f"--labels {labels!r} holds no whole numbers; give such as 5,10,20") from error
     plan = Plan(scale, preset, listed(init), counts, seeds, listed(protocol))
-    for line in answer(
-        data, out, plan, budget=budget, layout=layout, test_share=test_share, subjects=subjects, workers=workers,
-        device=device, dry=dry, say=say,
-    ):  # fmt: skip
+    request = question.Request(
+        tuple(data), out, budget, layout, test_share, subjects, workers=workers, device=device, dry=dry
+    )
+    answer = question.reproduce(table, request, plan, say) if table else question.compare(request, plan, say)
+    for line in answer:
         print(line)

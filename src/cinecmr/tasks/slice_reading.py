@@ -99,12 +99,16 @@ def _scores(network: nn.Module, images: Tensor, mirrored: bool) -> Tensor:
 
 def _inside(scores: Tensor, one: Slice, geometry: Geometry) -> NDArray[np.uint8]:
     """Codes of one slice; background beyond the field that the network saw, where its edge is merely repeated."""
-    codes = scores.argmax(0).to(torch.uint8).cpu().numpy()
+    best, codes = scores[0], torch.zeros(scores.shape[1:], dtype=torch.uint8, device=scores.device)
+    for code in range(1, len(scores)):  # several times faster than an argmax over the first axis
+        codes[scores[code] > best] = code
+        best = torch.maximum(best, scores[code])
+    drawn = codes.cpu().numpy()
     half = geometry.pixels * geometry.spacing_mm / 2
     for axis, (size, step) in enumerate(zip(one.pixels.shape, one.spacing, strict=True)):
         away = np.abs(np.arange(size) - (size - 1) / 2) * step > half
-        codes[(away, slice(None)) if axis == 0 else (slice(None), away)] = 0
-    return np.asarray(codes, np.uint8)
+        drawn[(away, slice(None)) if axis == 0 else (slice(None), away)] = 0
+    return np.asarray(drawn, np.uint8)
 
 
 def keep_largest(labels: NDArray[np.uint8]) -> None:

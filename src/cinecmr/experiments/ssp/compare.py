@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cinecmr.datasets.run import recognised
 from cinecmr.errors import RefusedInput
 from cinecmr.experiments import provenance
 from cinecmr.experiments.ssp import plan as planning
-from cinecmr.experiments.ssp import report, runs
+from cinecmr.experiments.ssp import published, report, runs, tables
 from cinecmr.experiments.ssp.plan import METHODS, SCRATCH, TITLES, Plan
 from cinecmr.experiments.ssp.subjects import cases_of, gather
 from cinecmr.io.files import write_text
+from cinecmr.io.subject import subject_name
 from cinecmr.learn.progress import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
+
+    from cinecmr.datasets import Case
+    from cinecmr.experiments.ssp.plan import Job
 
 PLAN = "plan.json"
+TABLES = ("t1", "t2", "t3", "t4", "supplement_b")
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h)")
 
 
@@ -39,33 +47,62 @@ def seconds(text: str) -> float:
     return float(read[1]) * {"s": 1, "min": 60, "h": 3600}[read[2]]
 
 
-def compare(
-    data: str,
-    out: Path,
-    plan: Plan,
-    *,
-    budget: str = "20min",
-    layout: str | None = None,
-    test_share: float = 1 / 3,
-    subjects: int = 60,
-    workers: int = 2,
-    device: str = "cpu",
-    dry: bool = False,
-    say: Callable[[str], None] = print,
-) -> list[str]:
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for beside the plan.
+
+    Attributes:
+        data: folders, or the word "phantom". out: of the study.
+        budget: time on the clock, for the scales that do not say how many updates.
+        layout: the data set that the folders are; found out when None.
+        test_share: of the people that are tested on; not asked where the data are those of the paper.
+        subjects: how many synthetic ones.
+        workers: trainings at a time. device: where networks run.
+        dry: only say what it would cost.
+    """
+
+    data: tuple[str, ...]
+    out: Path
+    budget: str = "20min"
+    layout: str | None = None
+    test_share: float = 1 / 3
+    subjects: int = 60
+    workers: int = 2
+    device: str = "cpu"
+    dry: bool = False
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A study whose data are read, whose splits are drawn and whose pace is known."""
+
+    request: Request
+    plan: Plan
+    splits: runs.Splits
+    slices: dict[int, float]
+    paces: dict[str, float]
+    jobs: Callable[[Plan], list[Job]]
+    about: dict[str, object]
+
+    def train(self, say: Callable[[str], None]) -> bool:
+        """Announce and do everything; False where only the announcement was wanted."""
+        request, plan, todo = self.request, self.plan, self.jobs(self.plan)
+        for line in announced(plan, self.splits, self.slices, len(todo)):
+            say(line)
+        seconds_left = runs.cost(plan, self.paces, todo, len(self.splits.test), request.workers)
+        say(f"this takes about {clock(seconds_left)} from the beginning, on a machine without other work")
+        if request.dry:
+            return False
+        runs.run(request.out, plan, todo, request.workers, say, request.device)
+        return True
+
+
+def compare(request: Request, plan: Plan, say: Callable[[str], None] = print) -> list[str]:
     """Pre-train, fine-tune, score and tell; stopped and started again, it goes on where it was.
 
     Args:
-        data: a folder, or the word "phantom".
-        out: gets the kept subjects, the runs, and results.md, .csv, .json and curve.svg.
-        plan: what is compared; numbers of labels beyond the subjects there are refused.
-        budget: time on the clock, for the scales that do not say how many updates.
-        layout: the data set the folder is; found out when None.
-        test_share: of the people that are tested on.
-        subjects: how many synthetic ones.
-        workers: trainings at a time.
-        device: where networks run.
-        dry: only say what it would cost.
+        request: see there. Its `out` gets the kept subjects, the runs, and results.md, .csv, .json and curve.svg.
+        plan: what is compared.
         say: told one line at a time.
 
     Returns:
@@ -74,43 +111,111 @@ def compare(
     Raises:
         RefusedInput: data, numbers or budget that do not fit.
     """
-    started, wanted = time.perf_counter(), seconds(budget)
-    out.mkdir(parents=True, exist_ok=True)
-    kept = gather(cases_of(data, layout, subjects), out / runs.DATA, plan.size.others, say)
-    splits = runs.prepare(out, plan, kept, test_share)
-    slices = runs.slices_by_count({s.name: s for s in kept}, splits, plan)
-    paces = runs.pace(out, plan, splits)
-    plan = _settled(out / PLAN, plan, paces, slices, len(splits.test), wanted, workers)
-    todo = planning.jobs(plan, slices)
-    for line in announced(plan, len(splits.train), len(splits.test), slices, len(todo)):
-        say(line)
-    say(f"this takes about {clock(runs.cost(plan, paces, slices, len(splits.test), workers))} on an idle machine")
-    if dry:
+    started = time.perf_counter()
+    study = _opened(request, plan, say)
+    if not study.train(say):
         return []
-    runs.run(out, plan, todo, workers, say, device)
-    about = provenance.about(
-        started, "torch", device_name=device, scale=plan.scale, preset=plan.preset, seeds=plan.seeds,
-        data=f"{'synthetic hearts' if data == 'phantom' else 'real subjects'}: {len(splits.train)} to learn from, "
-        f"{len(splits.test)} to test on",
-    )  # fmt: skip
-    found = report.cells(out, plan, slices)
-    return report.write(out, found, "What pre-training is worth", about, notes(plan))
+    about = provenance.about(started, "torch", device_name=request.device, **study.about)
+    found = report.cells(request.out, study.plan, study.slices)
+    return report.write(request.out, found, "What pre-training is worth", about, notes(study.plan))
 
 
-def _settled(
-    path: Path, plan: Plan, paces: dict[str, float], slices: dict[int, float], tests: int, budget_s: float, workers: int
-) -> Plan:
-    """The plan with its updates, as it was settled when the study began."""
-    if path.is_file():
-        told = json.loads(path.read_text("utf-8"))
-        return replace(plan, updates=told["updates"], pretrain_updates=told["pretrain_updates"])
-    settled = runs.within(plan, paces, slices, tests, budget_s, workers)
-    write_text(path, json.dumps(asdict(settled), indent=1) + "\n")
-    return settled
+def reproduce(name: str, request: Request, plan: Plan, say: Callable[[str], None] = print) -> list[str]:
+    """Make one of the paper's tables; see `compare`.
+
+    Args:
+        name: "t1", "t2", "t3", "t4" or "supplement_b".
+        request: see there.
+        plan: its scale, preset and seeds count; the table says the rest.
+        say: told one line at a time.
+
+    Returns:
+        The page's path.
+    """
+    started = time.perf_counter()
+    if name not in TABLES:
+        raise RefusedInput("no-such-table", f"no table {name!r}: there are {', '.join(TABLES)}")
+    table: tables.StudyTable = import_module(f"cinecmr.experiments.ssp.{name}").TABLE
+    study = _opened(request, replace(plan, inits=table.inits), say, table)
+    if not study.train(say):
+        return []
+    about = provenance.about(started, "torch", device_name=request.device, **study.about)
+    made = tables.jobs(table, study.plan, len(study.splits.train), study.slices)
+    return [str(tables.told(table, request.out, study.plan, made, about))]
 
 
-def announced(plan: Plan, train: int, test: int, slices: dict[int, float], trainings: int) -> list[str]:
+def _opened(
+    request: Request,
+    plan: Plan,
+    say: Callable[[str], None],
+    table: tables.StudyTable | None = None,
+) -> _Study:
+    """Read, draw, measure the pace, settle the updates."""
+    out, wanted = request.out, seconds(request.budget)
+    out.mkdir(parents=True, exist_ok=True)
+    cases = [(case, folder) for folder in request.data for case in cases_of(folder, request.layout, request.subjects)]
+    names = _published_names(cases)
+    chosen = [case for case, _ in cases if not names or subject_name(case.subject) in set(names.values())]
+    kept = gather(chosen, out / runs.DATA, plan.size.others, say)
+    if table is not None:
+        people = len({s.person for s in kept})
+        train = published.TRAINED if names else people - max(1, round(request.test_share * people))
+        plan = replace(plan, labels=tuple(sorted({tables.count_of(line, train) for line in table.lines})))
+    splits = runs.keep(out, runs.published(names, plan) if names else runs.balanced(kept, plan, request.test_share))
+    slices = runs.slices_by_count({s.name: s for s in kept}, splits, plan)
+    jobs = partial(_asked, table, len(splits.train), slices)
+    paces = runs.pace(out, plan, splits)
+    if not (out / PLAN).is_file():
+        pool = (
+            sum(s.image.frames * s.image.slices for s in kept if s.name in splits.train),
+            round(max(slices.values())),
+        )
+        plan = runs.within(plan, paces, jobs, len(splits.test), wanted, request.workers, pool)
+        write_text(out / PLAN, json.dumps(asdict(plan), indent=1) + "\n")
+    plan = settled(out / PLAN, plan)
+    about: dict[str, object] = {
+        "scale": plan.scale, "preset": plan.preset, "seeds": plan.seeds,
+        "data": f"{'synthetic hearts' if request.data == ('phantom',) else 'real subjects'}: {len(splits.train)} to "
+        f"learn from, {len(splits.test)} to test on" + (", the split of the paper" if names else ""),
+    }  # fmt: skip
+    return _Study(request, plan, splits, slices, paces, jobs, about)
+
+
+def _asked(table: tables.StudyTable | None, train: int, slices: dict[int, float], plan: Plan) -> list[Job]:
+    """The trainings with labels of a table, or of the whole comparison."""
+    if table is None:
+        return planning.jobs(plan, slices)
+    return list(dict.fromkeys(tables.jobs(table, plan, train, slices).values()))
+
+
+def _published_names(cases: Sequence[tuple[Case, str]]) -> dict[str, str]:
+    """Names of subjects by published identifier, where the data are exactly those of the paper; else none."""
+    found = {}
+    for case, folder in cases:
+        layouts = recognised(Path(folder)) if Path(folder).is_dir() else []
+        if layouts not in (["mnms"], ["mnms2"]):
+            return {}
+        if layouts == ["mnms"] or published.without_overlap([case]):
+            found[published.identifier(case, layouts[0])] = subject_name(case.subject)
+    return found if published.is_published(list(found)) else {}
+
+
+def settled(path: Path, plan: Plan) -> Plan:
+    """The plan with its updates, as they were settled when the study began.
+
+    Raises:
+        RefusedInput: the folder holds a study of other settings (`other-study`).
+    """
+    told = json.loads(path.read_text("utf-8"))
+    found = replace(plan, updates=told["updates"], pretrain_updates=told["pretrain_updates"])
+    if json.loads(json.dumps(asdict(found))) != told:
+        raise RefusedInput("other-study", f"{path} is of a study with other settings; give a new folder")
+    return found
+
+
+def announced(plan: Plan, splits: runs.Splits, slices: dict[int, float], trainings: int) -> list[str]:
     """What is about to happen."""
+    train, test = len(splits.train), len(splits.test)
     methods = [init for init in plan.inits if init != SCRATCH]
     lines = [f"{train} subjects to learn from, {test} to test on; scale {plan.scale}, preset {plan.preset}"]
     if methods:

@@ -64,7 +64,7 @@ SCALES = {
     "smoke": Scale((4, 8, 8), 32, 8.0, 4, 4, 2, 8, (8, 4, 16), 3, 2, others=0, resamples=1000),
     "laptop": Scale(_QUARTER, 128, 2.5, 8, 16, 4, 128, (256, 64, 512), others=2),
     "gpu": Scale(updates=4000, pretrain_updates=4000, others=8),
-    "full": Scale(published=True, updates=210_000),
+    "full": Scale(published=True),
 }
 
 
@@ -76,7 +76,7 @@ class Job:
         init: `SCRATCH`, or the pre-training it starts from. labels: labelled subjects; 0 makes it the pre-training.
         seed: of weights, order, changes and subset; of its pre-training too.
         updates: how many.
-        phase: only labels of "ED" or "ES"; "" for both. vendors: only subjects of these; none for all.
+        phase: only labels of "ED" or "ES"; "" for both. vendors: only subjects of these, by letter; none for all.
         augment: whether slices are changed.
     """
 
@@ -230,16 +230,6 @@ def jobs(plan: Plan, slices: dict[int, float]) -> list[Job]:
             for init in plan.inits
         )
     )
-
-
-def before(plan: Plan) -> list[Job]:
-    """Every pre-training."""
-    return [
-        Job(init, 0, seed, plan.pretrain_updates[init])
-        for seed in range(plan.seeds)
-        for init in plan.inits
-        if init != SCRATCH
-    ]
 
 
 def updates_of(plan: Plan, protocol: str, count: int, slices: dict[int, float]) -> int:

@@ -16,21 +16,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from cinecmr.datasets import Case
 from cinecmr.errors import RefusedInput
 from cinecmr.evaluate.overlap import dice
 from cinecmr.experiments.ssp import plan as planning
+from cinecmr.experiments.ssp import published as lists
 from cinecmr.experiments.ssp.plan import SCRATCH, Job, Plan
 from cinecmr.experiments.ssp.subjects import HEART, SAX, Subject, load_subjects
 from cinecmr.io.files import write_text
 from cinecmr.learn.fit import fit
 from cinecmr.learn.progress import clock
 from cinecmr.learn.slices import draw_subset
-from cinecmr.learn.splits import by_shares, nested
+from cinecmr.learn.splits import by_shares, nested, person_of
 from cinecmr.learn.start import WEIGHTS
 from cinecmr.study import Study
+from cinecmr.tasks.slice_segmentation import updates_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cinecmr.learn.slices import Slice
 
@@ -58,62 +61,59 @@ class Splits:
         return self.subsets[f"{seed}/{count}"]
 
 
-def draw_splits(subjects: Sequence[Subject], plan: Plan, test_share: float, drawn: str = "balanced") -> Splits:
-    """Test subjects, and nested lists of labelled ones for each seed.
+def balanced(subjects: Sequence[Subject], plan: Plan, test_share: float) -> Splits:
+    """Test subjects, and nested lists of labelled ones for each seed, all with the mix of groups alike.
 
     Args:
         subjects: all of them.
         plan: says how many are labelled, and how many seeds there are.
         test_share: of the people.
-        drawn: "balanced" by group; "published" shuffles names as the paper's code did.
 
     Raises:
         RefusedInput: too few people (`too-few-subjects`).
     """
-    visits = [_Visit(s.name, s.person, s.group) for s in subjects]
-    parts = by_shares(visits, {"train": 1 - test_share, "test": test_share})  # type: ignore[arg-type]
-    train, test = (tuple(v.subject for v in parts.of(visits, part)) for part in ("train", "test"))  # type: ignore[arg-type]
-    learning = [v for v in visits if v.subject in set(train)]
-    lists = {}
+    visits: dict[str, list[str]] = defaultdict(list)
+    people: dict[str, Case] = {}
+    for one in sorted(subjects, key=lambda subject: subject.name):
+        people.setdefault(one.person, Case(one.person, _unread, group=one.group, person=one.person))
+        visits[person_of(people[one.person])].append(one.name)
+    parts = by_shares(people.values(), {"train": 1 - test_share, "test": test_share})
+    train, test = (tuple(name for person in parts.parts[part] for name in visits[person]) for part in ("train", "test"))
+    subsets = {}
     for seed in range(plan.seeds):
-        if drawn == "published":
-            chosen = {count: tuple(draw_subset(train, count, seed)) for count in plan.labels}
-        else:
-            people = nested(learning, plan.labels, seed)  # type: ignore[arg-type]
-            named = defaultdict(list)
-            for visit in learning:
-                named[planning_person(visit)].append(visit.subject)
-            chosen = {count: tuple(n for p in people[count] for n in named[p]) for count in plan.labels}
-        lists |= {f"{seed}/{count}": names for count, names in chosen.items()}
-    return Splits(train, test, lists)
+        for count, chosen in nested(parts.of(people.values(), "train"), plan.labels, seed).items():
+            subsets[f"{seed}/{count}"] = tuple(name for person in chosen for name in visits[person])
+    return Splits(train, test, subsets)
 
 
-@dataclass(frozen=True)
-class _Visit:
-    """What `learn.splits` needs to know of a visit; names are hashes already."""
-
-    subject: str
-    person: str
-    group: str
-    disease: None = None
+def _unread() -> Any:
+    """In the place of a case's images where only its names are looked at."""
+    raise NotImplementedError
 
 
-def planning_person(visit: _Visit) -> str:
-    """The name by which `learn.splits` knows whose visit it is."""
-    from cinecmr.learn.splits import person_of
+def published(names: Mapping[str, str], plan: Plan) -> Splits:
+    """The split of the paper, with its lists of labelled subjects.
 
-    return person_of(visit)  # type: ignore[arg-type]
+    Args:
+        names: of the kept subjects by published identifier; all 510.
+        plan: says how many are labelled, and how many seeds there are.
+    """
+    _, train = lists.development(names)
+    subsets = {
+        f"{seed}/{count}": tuple(names[one] for one in draw_subset(train, count, seed))
+        for seed in range(plan.seeds)
+        for count in plan.labels
+    }
+    return Splits(tuple(names[one] for one in train), tuple(names[one] for one in lists.test_subjects()), subsets)
 
 
-def prepare(out: Path, plan: Plan, subjects: Sequence[Subject], test_share: float, drawn: str = "balanced") -> Splits:
-    """The splits of a study, drawn once and kept.
+def keep(out: Path, made: Splits) -> Splits:
+    """Write the splits of a study, once.
 
     Raises:
-        RefusedInput: the folder holds another study's (`other-study`), or there are too few people.
+        RefusedInput: the folder holds another study's (`other-study`).
     """
-    path = out / SPLITS
-    made = draw_splits(subjects, plan, test_share, drawn)
-    text = json.dumps(asdict(made), indent=1) + "\n"
+    path, text = out / SPLITS, json.dumps(asdict(made), indent=1) + "\n"
     if path.is_file() and path.read_text("utf-8") != text:
         raise RefusedInput("other-study", f"{out} holds another study, of other subjects or numbers; give a new folder")
     write_text(path, text)
@@ -148,7 +148,7 @@ def unlabelled(subjects: dict[str, Subject], names: Iterable[str], plan: Plan) -
 
 def labelled(subjects: dict[str, Subject], names: Iterable[str], job: Job) -> list[Slice]:
     """Slices with labels, of the phase and vendors that a job learns from."""
-    chosen = [subjects[n] for n in names if not job.vendors or subjects[n].vendor in job.vendors]
+    chosen = [subjects[n] for n in names if not job.vendors or lists.vendor_letter(subjects[n].vendor) in job.vendors]
     return [one for subject in chosen for one in subject.slices(every_frame=False, phase=job.phase)]
 
 
@@ -263,7 +263,13 @@ def _timed(objective: Any, network: Any, size: int, seed: int) -> float:
 
 
 def within(
-    plan: Plan, paces: dict[str, float], slices: dict[int, float], tests: int, budget_s: float, workers: int
+    plan: Plan,
+    paces: dict[str, float],
+    asked: Callable[[Plan], list[Job]],
+    tests: int,
+    budget_s: float,
+    workers: int,
+    pool: tuple[int, int] = (0, 0),
 ) -> Plan:
     """The plan with as many updates as fit into a budget.
 
@@ -273,36 +279,44 @@ def within(
     Args:
         plan: the study.
         paces: see `pace`.
-        slices: see `slices_by_count`.
+        asked: the trainings with labels of a plan.
         tests: subjects that every training is scored on.
         budget_s: seconds on the clock.
         workers: trainings at a time.
+        pool: slices without labels and most slices with labels, from which published epochs follow.
 
     Raises:
         RefusedInput: not even one update of each training fits (`budget-too-small`).
     """
     scale, methods = plan.size, [init for init in plan.inits if init != SCRATCH]
+    if scale.published:
+        each = {m: planning.METHODS[m].EPOCHS * max(1, pool[0] // planning.METHODS[m].BATCH) for m in methods}
+        return replace(plan, updates=updates_of(pool[1]), pretrain_updates=each)
     if scale.updates:
         each = dict.fromkeys(methods, scale.pretrain_updates or 1)
         return replace(plan, updates=scale.updates, pretrain_updates=each)
     unit = 1000
-    trial = planning.jobs(replace(plan, updates=unit), slices)
+    trial = asked(replace(plan, updates=unit))
     seconds = SPARE * budget_s * workers - len(trial) * tests * paces["score"]
     share = PRETRAINING_SHARE if methods else 0.0
     updates = int(seconds * (1 - share) / (sum(job.updates for job in trial) / unit * paces[SCRATCH]))
     each = {m: int(seconds * share / (len(methods) * plan.seeds) / paces[m]) for m in methods}
-    if min([updates * min(slices.values()) / max(slices.values()), *each.values()]) < 1:
+    if min([updates * min(job.updates for job in trial) / unit, *each.values()]) < 1:
         raise RefusedInput(
             "budget-too-small", f"{clock(budget_s)} are too little for {len(trial)} trainings; give more, or fewer rows"
         )
     return replace(plan, updates=updates, pretrain_updates=each)
 
 
-def cost(plan: Plan, paces: dict[str, float], slices: dict[int, float], tests: int, workers: int) -> float:
-    """Seconds on the clock that the whole study takes."""
-    trainings = planning.jobs(plan, slices)
-    labels = sum(job.updates * paces[SCRATCH] + tests * paces["score"] for job in trainings)
-    return (labels + sum(job.updates * paces[job.init] for job in planning.before(plan))) / workers
+def cost(plan: Plan, paces: dict[str, float], todo: Sequence[Job], tests: int, workers: int) -> float:
+    """Seconds on the clock that a whole study takes."""
+    labels = sum(job.updates * paces[SCRATCH] + tests * paces["score"] for job in todo)
+    return (labels + sum(job.updates * paces[job.init] for job in before(plan, todo))) / workers
+
+
+def before(plan: Plan, todo: Sequence[Job]) -> list[Job]:
+    """The pre-trainings that trainings start from, each once."""
+    return list(dict.fromkeys(Job(j.init, 0, j.seed, plan.pretrain_updates[j.init]) for j in todo if j.init != SCRATCH))
 
 
 def run(
@@ -319,11 +333,9 @@ def run(
         device: where networks run.
     """
     splits = splits_of(out)
-    first = dict.fromkeys(
-        Job(job.init, 0, job.seed, plan.pretrain_updates[job.init]) for job in todo if job.init != SCRATCH
-    )
+    first = before(plan, todo)
     started, finished = time.monotonic(), 0
-    waiting = [[job for job in group if not done(out, plan, job, splits)] for group in (list(first), list(todo))]
+    waiting = [[job for job in group if not done(out, plan, job, splits)] for group in (first, list(todo))]
     weights = {job: float(job.updates) for group in waiting for job in group}
     for group in waiting:
         for job in _finished(out, plan, group, workers, device):
