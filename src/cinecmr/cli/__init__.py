@@ -19,6 +19,7 @@ from cinecmr.cli import learned  # noqa: F401
 from cinecmr.cli import training  # noqa: F401
 from cinecmr.cli import comparing  # noqa: F401
 from cinecmr.cli import reproducing  # noqa: F401
+from cinecmr.cli import screening  # noqa: F401
 # isort: on
 
 
