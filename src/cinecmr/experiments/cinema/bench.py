@@ -119,8 +119,20 @@ class CinemaBench:
         recipe = self._recipe(training, task, seed)
         if before is not None:
             recipe = replace(recipe, start=before.recipe)
-        title = " ".join(filter(None, (training.model, training.task, training.target, training.data,
-                                       training.view.value, f"seed {seed}")))  # fmt: skip
+        how = "" if training.task != "landmarks" else "heatmaps" if training.dense else "coordinates"
+        few_told = f"{training.labelled} labelled" if training.labelled else ""
+        share = f"{100 * training.share:.0f} %" if training.share < 1 else ""
+        words = (
+            training.model,
+            training.task,
+            how,
+            training.target,
+            training.data,
+            training.view.value,
+            few_told,
+            share,
+        )
+        title = " ".join([*filter(None, words), f"seed {seed}"])
         return Job(title, recipe, lambda: self.task(training, seed), before)
 
     def _recipe(self, training: Training, task: Task, seed: int) -> Recipe:
