@@ -7,10 +7,13 @@ from scipy import ndimage
 from cinecmr.phantom.chest import Chest, Tissue
 from cinecmr.phantom.heart import Heart
 from cinecmr.phantom.motion import forward
-from cinecmr.phantom.scanner import Look, Scanner
+from cinecmr.phantom.population import draw_heart
+from cinecmr.phantom.scanner import Look, Scanner, layers
 from cinecmr.phantom.scene import Scene
 from cinecmr.phantom.shape import LeftVentricle, Region
+from cinecmr.phantom.surroundings import draw_chest
 from cinecmr.phantom.tagging import CSPAMM_ZERO, Tags, material, slice_heights, tag_directions, tagged
+from cinecmr.phantom.torso import draw_torso
 
 INFARCTED = Heart(lv=LeftVentricle(twist=0.25, still=(Region(2.6, 0.5, 0.9, 0.35, 1.0),)), bend=(1.0, -1.0))
 CHEST = Chest(papillary=(), trabecula_left=0.0)
@@ -159,3 +162,18 @@ def test_planes_lie_at_base_middle_and_apex():
 def test_impossible_tags_are_refused(wrong, said):
     with pytest.raises(ValueError, match=said):
         Tags(**wrong)
+
+
+def test_what_stands_still_is_painted_once_for_all_frames():
+    rng = np.random.default_rng(4)
+    heart = draw_heart(rng)
+    chest = draw_torso(rng, draw_chest(rng, heart), heart)
+    pixels = plane(heart, 0, size=40)
+    scenes = [Scene(heart, chest, time) for time in (0.0, 0.3)]
+    behind = layers(scenes[0], pixels, UP, MACHINE.slice_mm)
+    once, alone = (
+        tagged(scenes[1], pixels, UP, MACHINE, LOOK, np.random.default_rng(0), behind=known) for known in (behind, ())
+    )
+    np.testing.assert_array_equal(once, alone)
+    other = tagged(scenes[0], pixels, UP, MACHINE, LOOK, np.random.default_rng(0), behind=behind)
+    assert not np.array_equal(once, other)

@@ -62,8 +62,13 @@ def inverse(heart: Heart, points: Array, time: float) -> Array:
     Raises:
         ArithmeticError: a point has no origin: the map folds there. No heart of the population does.
     """
+    return origins(Moment(heart, time), points)
+
+
+def origins(moment: Moment, points: Array) -> Array:
+    """`inverse` for many calls at one moment."""
     points = np.asarray(points, np.float64)
-    moment, flat = Moment(heart, time), points.reshape(-1, 3)
+    flat = points.reshape(-1, 3)
     if moment.rests:
         return points.copy()
     found, known = _closed_inverse(moment, flat)

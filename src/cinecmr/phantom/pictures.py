@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cinecmr.anatomy import Contrast, View
 from cinecmr.phantom import late, tagging
 from cinecmr.phantom.film import Film
-from cinecmr.phantom.scanner import expose
+from cinecmr.phantom.scanner import expose, layers
 from cinecmr.phantom.scene import Scene
 from cinecmr.phantom.views import short_axis
 from cinecmr.study import Image
@@ -78,7 +78,8 @@ def _shots(
             elif contrast is Contrast.CINE:
                 shoot = partial(_cine, visit, beats, rng)
             else:
-                shoot, times = partial(_still, visit, contrast, rng), np.zeros(1)
+                scene = Scene(visit.heart, visit.chest, late.moment(visit.heart))
+                shoot, times = partial(_still, visit, contrast, scene, rng), np.zeros(1)
             shots[view, contrast] = one, times, [partial(shoot, one, z) for z in range(one.shape[2])]
     return shots
 
@@ -101,16 +102,16 @@ def _tagged_planes(visit: Visit, stack: Planes) -> Planes:
 
 def _tagged(visit: Visit, beats: Beats, rng: np.random.Generator, planes: Planes, z: int) -> Shot:
     points, normal = planes.points(z), planes.normal.astype(np.float32)
+    behind = layers(beats.scenes[0], points, normal, visit.machine.slice_mm)
     pictures, labels = [], []
     for scene in beats.scenes:
-        pictures.append(tagging.tagged(scene, points, normal, visit.machine, visit.look, rng))
+        pictures.append(tagging.tagged(scene, points, normal, visit.machine, visit.look, rng, behind=behind))
         labels.append(visit.heart.reader_labels(points, scene.surfaces))
     return np.stack(pictures, axis=-1), np.stack(labels, axis=-1)
 
 
-def _still(visit: Visit, contrast: Contrast, rng: np.random.Generator, planes: Planes, z: int) -> Shot:
+def _still(visit: Visit, contrast: Contrast, scene: Scene, rng: np.random.Generator, planes: Planes, z: int) -> Shot:
     """One slice in mid-diastole; its labels hold scar, core and oedema where they are."""
-    scene = Scene(visit.heart, visit.chest, late.moment(visit.heart))
     points = planes.points(z)
     shown = _STILLS[contrast](scene, points, planes.normal.astype(np.float32), visit.machine, visit.look, rng)
     codes = visit.heart.reader_labels(points, scene.surfaces)

@@ -5,7 +5,7 @@ Intensities are in units of a fully relaxed proton density of 1 until the last s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +15,11 @@ from cinecmr.errors import RefusedInput
 from cinecmr.phantom.chest import Tissue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from cinecmr.phantom.scene import Scene
+    from cinecmr.phantom.scene import Scene, Spots
 
     # (codes, values, points) of one layer of a slice to its values
     Alter = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
@@ -209,6 +209,32 @@ def draw_look(scanner: Scanner, rng: np.random.Generator, spread: float = 0.12) 
     )
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One of the layers through a slice's thickness, with what stands still in it: it serves every moment.
+
+    Attributes:
+        points: (x, y, 3) heart coordinates, mm.
+        spots: of them. codes: (x, y) `Tissue` of the backdrop.
+    """
+
+    points: NDArray[np.float32]
+    spots: Spots
+    codes: NDArray[np.uint8]
+
+
+def layers(
+    scene: Scene, points: NDArray[np.float32], normal: NDArray[np.float32], thickness: float, samples: int = 3
+) -> list[Layer]:
+    """The layers of a slice, as `slice_signal` averages them; see there."""
+    found = []
+    for offset in ((np.arange(samples) + 0.5) / samples - 0.5) * thickness:
+        moved = points + np.float32(offset) * normal.astype(np.float32)
+        spots = scene.spots(moved)
+        found.append(Layer(moved, spots, scene.backdrop(spots)))
+    return found
+
+
 def slice_signal(
     scene: Scene,
     points: NDArray[np.float32],
@@ -217,6 +243,7 @@ def slice_signal(
     look: Look,
     samples: int = 3,
     alter: Alter | None = None,
+    behind: Sequence[Layer] = (),
 ) -> NDArray[np.float32]:
     """Signal of one slice, averaged through its thickness, before blur and noise.
 
@@ -228,6 +255,7 @@ def slice_signal(
         look: tissue signals.
         samples: points through the slice.
         alter: makes of the values of one layer others, given its tissues and points: tags, scar.
+        behind: `layers` of the same slice at any moment; made when there are none.
 
     Returns:
         (x, y), units of `bssfp`; negative where fat in opposed phase outweighs water.
@@ -235,15 +263,12 @@ def slice_signal(
     signed = look.signals.copy()
     if look.opposed:
         signed[[Tissue.FAT, Tissue.MARROW]] *= -1
-    offsets = ((np.arange(samples) + 0.5) / samples - 0.5) * thickness
     total = np.zeros(points.shape[:2], np.float32)
-    for offset in offsets:
-        moved = points + np.float32(offset) * normal.astype(np.float32)
-        codes = scene.tissues(moved)
-        value = signed[codes]
+    for layer in behind or layers(scene, points, normal, thickness, samples):
+        moved, codes = layer.points, layer.codes.copy()
+        scene.paint_heart(codes, replace(layer.spots, above=scene.surfaces.above_mitral(moved)))
         x, y, z = moved[..., 0], moved[..., 1], moved[..., 2]
-        texture = scene._texture(x, y, z)
-        value = value * (1 + look.grain[codes] * texture)
+        value = signed[codes] * (1 + look.grain[codes] * layer.spots.noise)
         swirl = sum(np.sin(w[0] * x + w[1] * y + w[2] * z + w[3] + 6.28 * scene.time) for w in look.waves) / 3
         blood = (codes >= Tissue.BLOOD_LEFT) & (codes <= Tissue.BLOOD_VESSEL)
         value = value * np.where(blood, 1 + look.flow * swirl, 1)

@@ -7,6 +7,7 @@ muscle through the beat; lung, diaphragm and chest wall stand still, so a `backd
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import ndimage
 from scipy.stats import norm
 
 from cinecmr.phantom.chest import Chest, Tissue, Tube
+from cinecmr.phantom.moment import Moment
 from cinecmr.phantom.outlets import BELOW, REACH, TOP, Outlets
 from cinecmr.phantom.shape import THETAS, Z_STEP, directions
 
@@ -106,6 +108,11 @@ class Scene:
         start = int((12 - self.surfaces.z0) / Z_STEP)
         reach[:start] = reach[start]
         return np.asarray(ndimage.gaussian_filter1d(reach, 24), np.float32)
+
+    @cached_property
+    def moment(self) -> Moment:
+        """The map that moves the heart to this moment."""
+        return Moment(self.heart, self.time)
 
     def tissues(self, points: NDArray[np.float32]) -> NDArray[np.uint8]:
         """`Tissue` codes at points (..., 3), heart coordinates, mm."""

@@ -1,7 +1,7 @@
 """Tagged cine of the synthetic heart: dark lines laid into the tissue at end-diastole, which then move with it.
 
 A pair of pulses a direction leaves magnetisation modulated along it (SPAMM; two directions make a grid). The pattern
-belongs to the material, so what a pixel shows follows from where its tissue was at end-diastole (`motion.inverse`).
+belongs to the material, so what a pixel shows follows from where its tissue was at end-diastole (`motion.origins`).
 It fades as magnetisation recovers and with every readout; blood carries it away within an eighth of a second.
 
 Source: section 8 of the specification of the tagged prior.
@@ -16,13 +16,16 @@ import numpy as np
 from scipy import ndimage
 
 from cinecmr.phantom.chest import Tissue
-from cinecmr.phantom.motion import inverse
+from cinecmr.phantom.motion import origins
 from cinecmr.phantom.scanner import BLOOD, Look, Scanner, expose, relaxation, slice_signal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cinecmr.phantom.heart import Heart
+    from cinecmr.phantom.scanner import Layer
     from cinecmr.phantom.scene import Scene
 
 _WASHED = (0.03, 0.15)  # s after the tags at which the first and the last tagged blood has left
@@ -103,6 +106,7 @@ def tagged(
     rng: np.random.Generator,
     *,
     tags: Tags | None = None,
+    behind: Sequence[Layer] = (),
 ) -> NDArray[np.float32]:
     """One frame of a tagged slice.
 
@@ -114,6 +118,7 @@ def tagged(
         look: grain and coils of this study.
         rng: of the noise.
         tags: see `Tags`.
+        behind: `scanner.layers` of the slice, which serve all of its frames; made when there are none.
 
     Returns:
         (x, y), not negative; muscle without tags about 0.9, blood 1. Of CSPAMM the signed difference, above
@@ -134,7 +139,7 @@ def tagged(
         return np.asarray(values * share, np.float32)
 
     seen = replace(look, signals=density, opposed=False, flow=0.5 * look.flow)
-    signal = slice_signal(scene, points, normal, scanner.slice_mm, seen, alter=alter)
+    signal = slice_signal(scene, points, normal, scanner.slice_mm, seen, alter=alter, behind=behind)
     machine = replace(scanner, snr=0.85 * scanner.snr, banding=0.0)
     picture = expose(signal, points, machine, seen, rng, signed=tags.complementary)
     return np.clip(picture + np.float32(CSPAMM_ZERO), 0, None) if tags.complementary else picture
@@ -170,7 +175,7 @@ def material(
     found = points + shift
     radius, at = scene.heart.polar(points, scene.surfaces)
     inside = (radius < scene.surfaces.epi.ravel()[at]) & (scene.surfaces.above_mitral(points) < 0)
-    found[inside] = inverse(scene.heart, points[inside].astype(np.float64), scene.time)
+    found[inside] = origins(scene.moment, points[inside].astype(np.float64))
     return np.asarray(found)
 
 
@@ -186,7 +191,7 @@ def shift_around(scene: Scene, points: NDArray[np.float32]) -> NDArray[np.float6
     needed = ndimage.maximum_filter(moving, 2 * _COARSE + 1)[coarse] > 0
     shift = np.zeros((*needed.shape, 3))
     there = points[coarse][needed].astype(np.float64)
-    shift[needed] = inverse(scene.heart, there, scene.time) - there
+    shift[needed] = origins(scene.moment, there) - there
     where = np.stack(np.meshgrid(*(np.arange(n) / _COARSE for n in radius.shape), indexing="ij"))
     fine = [ndimage.map_coordinates(shift[..., i], where, order=1, mode="nearest") for i in range(3)]
     return np.asarray(moving[..., None] * np.stack(fine, axis=-1), np.float64)
