@@ -1,4 +1,4 @@
-"""Every table of the first paper runs at the smallest scale, from synthetic hearts to the page; trainings are shared."""
+"""Every table of the first paper runs at the smallest scale, from synthetic hearts to the page."""
 
 import csv
 import json

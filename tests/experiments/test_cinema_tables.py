@@ -16,6 +16,7 @@ from cinecmr.experiments import cinema
 from cinecmr.experiments.cinema.cohorts import few, parted, shared
 from cinecmr.learn.splits import group_of, person_of
 
+ACDC = Path(__file__).resolve().parents[3] / "shared" / "real" / "acdc"
 PAPER = Path(__file__).resolve().parents[3] / "shared" / "papers" / "cinema_foundation_model.txt"
 GROUPS = (Disease.NORMAL, Disease.DCM, Disease.HCM, Disease.INFARCT, Disease.ABNORMAL_RV)
 
@@ -107,3 +108,20 @@ def test_data_are_given_by_name(tmp_path):
         given_folders([f"acd={tmp_path}"], cinema.GIVEN)
     with pytest.raises(RefusedInput, match="there is no folder"):
         given_folders([f"acdc={tmp_path}/nowhere"], cinema.GIVEN)
+
+
+@pytest.mark.skipif(not ACDC.is_dir(), reason="the real subjects are not beside this checkout")
+def test_few_real_subjects_are_learned_from_and_twenty_others_tested(tmp_path):
+    from cinecmr.experiments.cinema.bench import bench
+
+    laptop = bench("laptop", tmp_path, {"acdc": ACDC}, "sound", lambda line: None)
+    for training in cinema.table("few_labels").trainings:
+        learned, checked, tested = laptop.parts(training, 0)
+        assert len({person_of(c) for c in learned}) == training.labelled
+        assert checked == []
+        assert {sum(group_of(c) == g.value for c in tested) for g in GROUPS} == {4}
+    unet = cinema.table("few_labels").trainings[0]
+    recipe = laptop.job(unet, 0).recipe
+    assert recipe.objective["data"] == "ACDC, 60 subjects"
+    assert recipe.stopping is None
+    assert laptop.job(unet, 0).recipe.key == recipe.key != laptop.job(unet, 1).recipe.key

@@ -127,6 +127,15 @@ def test_the_target_is_what_was_measured_else_what_labels_tell():
     assert value_of(RegressionSettings(target="BMI"), study(labels, height_m=1.8), drawn) is None
 
 
+def test_where_only_volumes_are_known_the_fraction_follows_from_them():
+    volumes = {"LVEDV": Measurement(120.0, "ml", "", "expert"), "LVESV": Measurement(54.0, "ml", "", "expert")}
+    known = Findings(measurements=volumes)
+    assert value_of(RegressionSettings(), study(two_frames()), known) == pytest.approx(55)
+    task = VolumeSegmentation(VolumeSegmentationSettings())
+    found = Findings(measurements={"LVEF": Measurement(50.0, "%", "", "labels")})
+    assert task.score(found, known) == pytest.approx({"lvef_error": 5, "lvef_found": 50, "lvef_true": 55})
+
+
 def test_the_legacy_target_sums_codes_as_published_weights_learned_it():
     drawn = Findings(labels={SAX: two_frames()}, cycle=BEAT)
     weighted = value_of(RegressionSettings(target="legacy_weighted_ef"), study(two_frames()), drawn)

@@ -26,6 +26,8 @@ def reproduce(
     preset: Annotated[str, typer.Option(help="published, official (what its code does) or sound (faults mended)")] = (
         "sound"
     ),
+    updates: Annotated[int | None, typer.Option(min=1, help="of each fine-tuning; the scale's when absent")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="trainings of one kind; the table's when absent")] = None,
     only_list: Annotated[bool, typer.Option("--list", help="only tell what would be trained, and its cost")] = False,
     device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=0, help="threads that make batches ahead of time")] = 0,
@@ -51,9 +53,8 @@ def reproduce(
     from cinecmr.experiments.cinema.bench import bench
     from cinecmr.experiments.run import reproduce as make
 
-    page = make(
-        table, bench(scale, out, given, preset, say), out, device=device, workers=workers, only_list=only_list, say=say
-    )
+    of = bench(scale, out, given, preset, say, updates, seeds)
+    page = make(table, of, out, device=device, workers=workers, only_list=only_list, say=say)
     if page is not None:
         print(page.read_text("utf-8"))
 

@@ -98,7 +98,7 @@ class Bench(Protocol):
         """Whose settings."""
 
     def told(self, names: tuple[str, ...]) -> dict[str, str]:
-        """What data were seen."""
+        """What data were seen, by "data: NAME"."""
 
     def job(self, training: Training, seed: int) -> Job:
         """One training."""
@@ -148,9 +148,20 @@ def reproduce(
               for row in table.rows}  # fmt: skip
     about = provenance.about(
         started, "torch", device_name=device, table=table.name, scale=bench.scale.name, preset=bench.preset,
-        seeds=", ".join(map(str, seeds)), **bench.told(table.data),
+        seeds=", ".join(map(str, seeds)), updates=updates_of(every), **bench.told(table.data),
     )  # fmt: skip
     return told(table, scored, bench.scale, about, out)
+
+
+def updates_of(jobs: Sequence[Job]) -> str:
+    """Of the trainings and of what came before them."""
+    after = sorted({job.recipe.schedule.updates for job in jobs if not _starts(job, jobs)})
+    before = sorted({job.recipe.schedule.updates for job in jobs if _starts(job, jobs)})
+    return ", ".join(map(str, after)) + (f" after {', '.join(map(str, before))} of pre-training" if before else "")
+
+
+def _starts(job: Job, jobs: Sequence[Job]) -> bool:
+    return any(other.before is not None and other.before.recipe.key == job.recipe.key for other in jobs)
 
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:

@@ -16,6 +16,7 @@ from cinecmr.learn.objective import Loss
 from cinecmr.study import Findings, Measurement
 from cinecmr.tasks._learner import Learner, Sample, ViewSettings, phases
 from cinecmr.tasks.architecture import Architecture, ask, device_of
+from cinecmr.tasks.volume_segmentation import measured_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,10 +139,9 @@ def value_of(settings: RegressionSettings, study: Study, truth: Findings) -> flo
     if target == "age":
         return facts.age_y
     if target == "BMI":
-        known = facts.height_m and facts.weight_kg
-        return facts.weight_kg / facts.height_m**2 if known and facts.weight_kg and facts.height_m else None
-    if target in truth.measurements:
-        return truth.measurements[target].value
+        return facts.weight_kg / facts.height_m**2 if facts.weight_kg and facts.height_m else None
+    if target in ("LVEF", "RVEF") and (known := measured_fraction(truth, target[:2])) is not None:
+        return known
     return _ejection_fraction(settings, truth)
 
 

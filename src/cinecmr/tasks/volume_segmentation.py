@@ -248,8 +248,22 @@ class VolumeSegmentation(Learner):
         if key in truth.labels and labels is not None and {"LV_ED", "LV_ES"} <= truth.cycle.keys():
             full, empty = (int((labels[..., truth.cycle[f"LV_{p}"]] == structure).sum()) for p in ("ED", "ES"))
             return _percent(full, empty)
-        measured = findings.measurements.get(f"{name}EF")
-        return None if measured is None else measured.value
+        return measured_fraction(findings, name)
+
+
+def measured_fraction(findings: Findings, name: str) -> float | None:
+    """Ejection fraction of a ventricle as measured, or from its measured volumes, %; None where neither is known.
+
+    Args:
+        findings: what is known.
+        name: "LV" or "RV".
+    """
+    known = findings.measurements
+    if f"{name}EF" in known:
+        return known[f"{name}EF"].value
+    if {f"{name}EDV", f"{name}ESV"} <= known.keys():
+        return _percent(known[f"{name}EDV"].value, known[f"{name}ESV"].value)
+    return None
 
 
 def _percent(full: float, empty: float) -> float:

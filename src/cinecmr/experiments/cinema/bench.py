@@ -119,21 +119,7 @@ class CinemaBench:
         recipe = self._recipe(training, task, seed)
         if before is not None:
             recipe = replace(recipe, start=before.recipe)
-        how = "" if training.task != "landmarks" else "heatmaps" if training.dense else "coordinates"
-        few_told = f"{training.labelled} labelled" if training.labelled else ""
-        share = f"{100 * training.share:.0f} %" if training.share < 1 else ""
-        words = (
-            training.model,
-            training.task,
-            how,
-            training.target,
-            training.data,
-            training.view.value,
-            few_told,
-            share,
-        )
-        title = " ".join([*filter(None, words), f"seed {seed}"])
-        return Job(title, recipe, lambda: self.task(training, seed), before)
+        return Job(f"{_titled(training)} seed {seed}", recipe, lambda: self.task(training, seed), before)
 
     def _recipe(self, training: Training, task: Task, seed: int) -> Recipe:
         people = sorted({person_of(case) for case in task.cases})
@@ -169,6 +155,27 @@ class CinemaBench:
         return self._before
 
 
-def bench(scale: str, folder: Path, data: Mapping[str, Path], preset: str, say: Callable[[str], None]) -> CinemaBench:
-    """A bench of one scale, by name."""
-    return CinemaBench(SCALES[scale], folder, data, preset, say)
+def _titled(training: Training) -> str:
+    how = "" if training.task != "landmarks" else "heatmaps" if training.dense else "coordinates"
+    labelled = f"{training.labelled} labelled" if training.labelled else ""
+    share = f"{100 * training.share:.0f} %" if training.share < 1 else ""
+    words = (training.model, training.task, how, training.target, training.data, training.view.value, labelled, share)
+    return " ".join(filter(None, words))
+
+
+def bench(
+    scale: str,
+    folder: Path,
+    data: Mapping[str, Path],
+    preset: str,
+    say: Callable[[str], None],
+    updates: int | None = None,
+    seeds: int | None = None,
+) -> CinemaBench:
+    """A bench of one scale, by name, perhaps with other updates of each fine-tuning and another number of seeds."""
+    chosen = SCALES[scale]
+    if updates:
+        chosen = replace(chosen, updates=updates)
+    if seeds:
+        chosen = replace(chosen, seeds=seeds)
+    return CinemaBench(chosen, folder, data, preset, say)
