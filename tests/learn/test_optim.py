@@ -45,6 +45,20 @@ def test_every_group_learns_at_its_own_share_of_the_rate():
     assert told == [(0.1, 0.0), (0.1, 0.05), (0.2, 0.0), (0.2, 0.05)]
 
 
+def test_one_pass_over_the_weights_steps_as_several_do():
+    found = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        network = torch.nn.Linear(4, 3)
+        optimiser = adamw(network, Optimiser(rate=0.1, decay=0.1, fused=fused))
+        for number in range(5):
+            optimiser.zero_grad()
+            network(torch.randn(8, 4, generator=torch.Generator().manual_seed(number))).square().mean().backward()
+            optimiser.step()
+        found.append(network.weight.detach())
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
+
+
 def test_without_layers_there_is_one_group_with_everything_even_what_is_frozen():
     network = torch.nn.Linear(3, 2)
     network.bias.requires_grad_(False)

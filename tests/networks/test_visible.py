@@ -41,6 +41,20 @@ def test_rows_are_regrouped_as_a_convolution_reads_them():
     torch.testing.assert_close(found[:, 0].transpose(1, 2).reshape(2, 5, 2, 2), layer(image), rtol=1e-5, atol=1e-4)
 
 
+def test_mixed_precision_changes_predictions_by_rounding_only():
+    generator = torch.Generator().manual_seed(0)
+    images = {view: torch.rand(2, 2, *shape.size, generator=generator) for view, shape in SHAPES.items()}
+    network = autoencoder()
+    hidden = network.hide(images, 0.5, torch.Generator().manual_seed(1))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        mixed = network(images, hidden)
+    with torch.no_grad():
+        exact = network(images, hidden)
+    for view in images:
+        assert mixed[view].dtype == torch.bfloat16
+        torch.testing.assert_close(mixed[view].float(), exact[view], rtol=0.1, atol=0.1)
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_predictions_and_gradients_equal_those_of_the_whole_stem(checkpointing):
     generator = torch.Generator().manual_seed(0)

@@ -101,7 +101,9 @@ def groups(network: nn.Module, optimiser: Optimiser) -> list[dict[str, Any]]:
 def adamw(network: nn.Module, optimiser: Optimiser, given: list[dict[str, Any]] | None = None) -> torch.optim.AdamW:
     """AdamW over an objective's own groups, or over `groups`."""
     of = given if given is not None else groups(network, optimiser)
-    return torch.optim.AdamW(of, lr=optimiser.rate, betas=optimiser.betas, weight_decay=optimiser.decay)
+    return torch.optim.AdamW(
+        of, lr=optimiser.rate, betas=optimiser.betas, weight_decay=optimiser.decay, fused=optimiser.fused or None
+    )
 
 
 def made(network: nn.Module, optimiser: Optimiser, given: list[dict[str, Any]] | None = None) -> torch.optim.Optimizer:

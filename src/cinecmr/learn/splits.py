@@ -143,7 +143,7 @@ def by_shares(
         group: what is balanced.
 
     Raises:
-        RefusedInput: fewer people than parts (`too-few-subjects`), or people without a name in common cannot be told.
+        RefusedInput: fewer people than parts (`too-few-subjects`).
         ValueError: shares that do not add up to 1.
     """
     if abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values(), default=0) <= 0:

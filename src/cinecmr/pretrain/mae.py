@@ -273,7 +273,7 @@ class Plan:
 
 SCALES = ("smoke", "laptop", "gpu", "full")
 _PUBLISHED = Optimiser(1e-3, 0.05, clip=5.0, average=0.0, betas=(0.9, 0.95), last_rate=1e-6, from_zero=True,
-                       spare_vectors=True)  # fmt: skip
+                       spare_vectors=True, fused=True)  # fmt: skip
 
 
 def plan(scale: str = "laptop", preset: str = "sound") -> Plan:

@@ -105,7 +105,7 @@ def lesson(task: str, scale: str = "laptop", network: str | None = None, pretrai
         )
     kind = network or TASKS[task][2]
     optimiser = Optimiser(1e-3, 0.05, clip=5.0, average=0.0, betas=(0.9, 0.95), last_rate=1e-5, from_zero=True,
-                          spare_vectors=True, layer_decay=0.75 if pretrained else 1.0)  # fmt: skip
+                          spare_vectors=True, fused=True, layer_decay=0.75 if pretrained else 1.0)  # fmt: skip
     sizes: dict[str, tuple[Grid, dict[str, object], int, int]] = {
         "smoke": (Grid((32, 32, 4), (6.0, 6.0, 24.0)),
                   {"width": 24, "depth": 1, "heads": 2, "stem": (8, 16), "decoder": (4, 8, 8, 8, 8),
