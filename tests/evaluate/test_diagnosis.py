@@ -179,6 +179,8 @@ def test_input_that_cannot_be_scored_is_refused():
         d.counts([1, 0], [1, 0, 1])
     with pytest.raises(ValueError, match="scores must be finite"):
         d.roc_auc([0.1, math.nan], [0, 1])
+    with pytest.raises(ValueError, match="scores must be finite"):
+        d.roc_auc_one_vs_one([[0.1, math.nan], [0.2, 0.8]], [0, 1])
     with pytest.raises(ValueError, match="class 3 of 3 classes, which are 0 to 2"):
         d.confusion([3], [0], 3)
     with pytest.raises(ValueError, match="whole numbers from 0"):

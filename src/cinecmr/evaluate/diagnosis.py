@@ -176,11 +176,7 @@ def roc_auc(scores: ArrayLike, truth: ArrayLike) -> float:
     0.75
     """
     given, ill = _scored(scores, truth)
-    diseased, healthy = given[ill], np.sort(given[~ill])
-    if not len(diseased) or not len(healthy):
-        return math.nan
-    wins = np.searchsorted(healthy, diseased, "left") + np.searchsorted(healthy, diseased, "right")
-    return float(wins.sum() / (2 * len(diseased) * len(healthy)))
+    return _area(given[ill], given[~ill])
 
 
 def average_precision(scores: ArrayLike, truth: ArrayLike) -> float:
@@ -275,17 +271,15 @@ def confusion(found: ArrayLike, truth: ArrayLike, classes: int | None = None) ->
     """
     said, true = np.asarray(found), np.asarray(truth)
     _same_length(said, true)
-    if said.size and (
-        not np.isin(said, np.arange(1 + said.max())).all() or not np.isin(true, np.arange(1 + true.max())).all()
-    ):
-        raise ValueError("classes are whole numbers from 0")
+    for values in (said, true):
+        if values.size and not ((values >= 0) & (values == np.floor(values))).all():
+            raise ValueError("classes are whole numbers from 0")
     said, true = said.astype(np.intp), true.astype(np.intp)
     size = int(max(said.max(initial=-1), true.max(initial=-1))) + 1
     if classes is not None and size > classes:
         raise ValueError(f"class {size - 1} of {classes} classes, which are 0 to {classes - 1}")
-    table = np.zeros((classes or size, classes or size), np.intp)
-    np.add.at(table, (true, said), 1)
-    return table
+    side = classes or size
+    return np.bincount(true * side + said, minlength=side**2).reshape(side, side)
 
 
 def accuracy(found: ArrayLike, truth: ArrayLike) -> float:
@@ -332,7 +326,8 @@ def roc_auc_by_class(scores: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]
         (classes,) NaN for a class that nobody has or everybody.
     """
     given, true = _by_class(scores, truth)
-    return np.array([roc_auc(given[:, number], true == number) for number in range(given.shape[1])])
+    own = [true == number for number in range(given.shape[1])]
+    return np.array([_area(column[here], column[~here]) for column, here in zip(given.T, own, strict=True)])
 
 
 def roc_auc_one_vs_rest(scores: ArrayLike, truth: ArrayLike) -> float:
@@ -350,35 +345,50 @@ def roc_auc_one_vs_one(scores: ArrayLike, truth: ArrayLike) -> float:
     """
     given, true = _by_class(scores, truth)
     there = np.unique(true)
+    of_class = [given[true == number] for number in there]
     areas = [
-        roc_auc(given[np.isin(true, (one, other)), one], true[np.isin(true, (one, other))] == one)
-        for one in there
-        for other in there
-        if one != other
+        _area(mine[:, one], others[:, one])
+        for one, mine in zip(there, of_class, strict=True)
+        for others in of_class
+        if others is not mine
     ]
     return float(np.mean(areas)) if areas else math.nan
+
+
+def _area(ill: NDArray[np.float64], well: NDArray[np.float64]) -> float:
+    """Share of pairs of an ill and a well score that are ranked rightly, ties counting half; NaN without pairs."""
+    if not len(ill) or not len(well):
+        return math.nan
+    ordered = np.sort(well)
+    wins = np.searchsorted(ordered, ill, "left") + np.searchsorted(ordered, ill, "right")
+    return float(wins.sum() / (2 * len(ill) * len(well)))
 
 
 def _by_class(scores: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     given, true = np.asarray(scores, float), np.asarray(truth)
     if given.ndim != 2 or true.shape != given.shape[:1]:
         raise ValueError(f"scores must be (n, classes) and truth (n,), got {given.shape} and {true.shape}")
-    if not np.isin(true, np.arange(given.shape[1])).all():
+    if not ((true >= 0) & (true < given.shape[1]) & (true == np.floor(true))).all():
         raise ValueError(f"truth holds a class that is none of 0 to {given.shape[1] - 1}")
+    _finite(given)
     return given, true.astype(np.intp)
 
 
 def _scored(scores: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     given, ill = np.asarray(scores, float), _yes_or_no(truth, "truth")
     _same_length(given, ill)
-    if not np.isfinite(given).all():
-        raise ValueError("scores must be finite; leave out subjects without one and count them as failures")
+    _finite(given)
     return given, ill
+
+
+def _finite(scores: NDArray[np.float64]) -> None:
+    if not np.isfinite(scores).all():
+        raise ValueError("scores must be finite; leave out subjects without one and count them as failures")
 
 
 def _yes_or_no(values: ArrayLike, what: str) -> NDArray[np.bool_]:
     given = np.asarray(values)
-    if not np.isin(given, (0, 1)).all():
+    if not ((given == 0) | (given == 1)).all():
         raise ValueError(f"{what} must be 0 or 1, got {np.unique(given)[:5]}")
     return given.astype(bool)
 
