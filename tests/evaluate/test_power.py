@@ -45,5 +45,5 @@ def test_impossible_questions_are_refused():
         subjects_for_a_share(0.9, 0.0)
     with pytest.raises(ValueError, match="share lies over 0"):
         subjects_for_a_share(95, 0.05)
-    with pytest.raises(ValueError, match="power lies over 0.5"):
+    with pytest.raises(ValueError, match="power lies over 0"):
         subjects_for_a_gain(0.05, 0.1, power=80)
