@@ -1,0 +1,1 @@
+"""How the heart moves: fitted to a study, and what other hearts teach about it."""

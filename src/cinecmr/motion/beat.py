@@ -1,0 +1,131 @@
+"""The beat before it is fitted: which frame is end-diastole, when each frame was taken, and what cannot be used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cinecmr.anatomy import Structure
+from cinecmr.errors import RefusedInput
+from cinecmr.measure.shifts import SHIFTED_MM, shift_mm
+from cinecmr.motion.shell import MUSCLE
+from cinecmr.study import Flag, Severity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cinecmr.study import Image
+
+    Array = NDArray[np.float64]
+
+BLACK = 1e-6  # of the brightest voxel: a frame that varies less shows nothing
+FEWEST_FRAMES = 8  # below, the course of the motion over the beat is a guess between the frames
+
+
+def check(sax: Image, labels: NDArray[np.uint8]) -> None:
+    """Refuse what no motion can be fitted to."""
+    if labels.shape != sax.data.shape:
+        raise RefusedInput(
+            "labels-shape",
+            f"labels have shape {labels.shape}, the short-axis cine {sax.data.shape}: they must lie on its own grid",
+        )
+    if sax.frames < 2:
+        raise RefusedInput("no-motion", "the short axis has one frame: nothing moves in it; give a cine")
+    dark = dark_frames(sax)
+    if 2 * dark.sum() > len(dark):
+        raise RefusedInput("no-motion", f"{dark.sum()} of {len(dark)} frames of the short axis show nothing")
+
+
+def end_diastole(labels: NDArray[np.uint8], sax: Image) -> int:
+    """The labelled frame of the largest cavity.
+
+    Raises:
+        RefusedInput: no frame holds a cavity.
+    """
+    size = ((labels == Structure.LV) & ~dark_frames(sax)).sum(axis=(0, 1, 2))
+    if not size.any():
+        raise RefusedInput("no-ed", "no frame has labels of the left ventricle's cavity: end-diastole is not known")
+    return int(np.argmax(size))
+
+
+def given(ed: int, labels: NDArray[np.uint8], sax: Image) -> int:
+    """A reference frame that somebody named.
+
+    Raises:
+        RefusedInput: it does not exist, shows nothing, or has no labels.
+    """
+    if not 0 <= ed < labels.shape[3]:
+        raise RefusedInput(
+            "no-such-frame", f"--ed {ed} is not a frame of this study: it has {labels.shape[3]}, counted from 0"
+        )
+    if dark_frames(sax)[ed] or not (labels[..., ed] == Structure.LV).any():
+        raise RefusedInput(
+            "no-ed", f"frame {ed}, named as end-diastole, shows nothing or has no labels of the left ventricle's cavity"
+        )
+    return ed
+
+
+def dark_frames(image: Image) -> NDArray[np.bool_]:
+    """(t,) frames that show nothing."""
+    spread = image.data.max(axis=(0, 1, 2)).astype(np.float64) - image.data.min(axis=(0, 1, 2))
+    return np.asarray(spread <= BLACK * max(float(np.abs(image.data).max()), 1e-12))
+
+
+def cycle_shares(image: Image) -> Array:
+    """(t,) share of the cycle of each frame; without a known R-R interval the frames are taken to fill it."""
+    steps = np.diff(image.times)
+    whole = image.rr_ms / 1000 if image.rr_ms else float(image.times[-1] - image.times[0] + np.median(steps))
+    return np.asarray(image.times / max(whole, float(image.times[-1] - image.times[0]) * 1.0001))
+
+
+def frequencies(wanted: int, frames: int) -> int:
+    """How many waves so many frames can tell: two numbers each."""
+    return max(1, min(wanted, (frames - 1) // 2))
+
+
+def straightened(sax: Image, labels: NDArray[np.uint8], ed: int) -> tuple[Image, NDArray[np.uint8], list[int]]:
+    """Slices of another breath-hold moved back in their plane, by whole pixels; and which those were.
+
+    A slice counts as shifted when its left ventricle lies `SHIFTED_MM` or more off its neighbours' at end-diastole.
+    """
+    off = np.nan_to_num(shift_mm(labels[..., ed], sax.affine))
+    found: list[int] = []
+    data, moved = sax.data, labels
+    while off.max(initial=0.0) >= SHIFTED_MM:
+        worst = int(np.argmax(off))
+        ring = (moved[..., ed] == Structure.LV) | np.isin(moved[..., ed], MUSCLE)
+        middles = [np.argwhere(ring[:, :, z]).mean(axis=0) for z in (worst - 1, worst, worst + 1)]
+        by = np.rint((middles[0] + middles[2]) / 2 - middles[1]).astype(int)
+        if not found:
+            data, moved = data.copy(), moved.copy()
+        data[:, :, worst] = np.roll(data[:, :, worst], by, axis=(0, 1))
+        moved[:, :, worst] = np.roll(moved[:, :, worst], by, axis=(0, 1))
+        found.append(worst)
+        off = np.nan_to_num(shift_mm(moved[..., ed], sax.affine))
+        off[found] = 0.0
+    return (replace(sax, data=data), moved, found) if found else (sax, labels, found)
+
+
+def flags(labels: NDArray[np.uint8], dark: NDArray[np.bool_], shifted: list[int]) -> tuple[Flag, ...]:
+    """What the reader must know of frames, labels and slices."""
+    found = []
+    frames = labels.shape[3]
+    if frames < FEWEST_FRAMES:
+        found.append(Flag("motion-few-frames", Severity.FLAG,
+                          f"motion of {frames} frames: what happens between them is not seen"))  # fmt: skip
+    known = [(labels[..., t] == Structure.LV).any() for t in range(frames)]
+    if sum(known) < 0.75 * frames:
+        found.append(Flag("motion-few-labels", Severity.FLAG,
+                          f"{sum(known)} of {frames} frames have labels: elsewhere motion follows the pictures alone, "
+                          "and strain is less exact"))  # fmt: skip
+    if dark.any():
+        where = ", ".join(map(str, np.flatnonzero(dark)))
+        found.append(Flag("black-frames", Severity.FLAG, f"frames {where} show nothing and were not used"))
+    if shifted:
+        where = ", ".join(map(str, sorted(shifted)))
+        found.append(Flag("slices-straightened", Severity.NOTE,
+                          f"slices {where} lie off their neighbours, as after another breath-hold, and were moved back "
+                          "before the motion was fitted"))  # fmt: skip
+    return tuple(found)
