@@ -61,7 +61,7 @@ class Descent(Optimiser):
         place = (update - self.warmup) // self.step
         share = place / max(1.0, (updates - self.warmup) / self.step)
         if self.curve == "polynomial":
-            return self.rate * (1 - share) ** self.power
+            return float(self.rate * (1 - share) ** self.power)
         if self.curve == "cosine":
             return self.last_rate + 0.5 * (self.rate - self.last_rate) * (1 + math.cos(math.pi * share))
         return self.rate

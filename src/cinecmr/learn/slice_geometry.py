@@ -140,11 +140,11 @@ def sample(
         (n, 1, pixels, pixels) float.
     """
     # One batch needs one size: planes are padded with the zeros that lie outside anyway, and places follow.
-    sizes = np.array([p.shape for p in planes])
+    sizes = np.array([np.shape(plane) for plane in planes])
     largest = sizes.max(axis=0)
     padded = torch.zeros((len(planes), 1, *largest.tolist()))
-    for number, plane in enumerate(planes):
-        padded[number, 0, : plane.shape[0], : plane.shape[1]] = torch.from_numpy(np.asarray(plane, np.float32))
+    for number, (plane, (x, y)) in enumerate(zip(planes, sizes.tolist(), strict=True)):
+        padded[number, 0, :x, :y] = torch.from_numpy(np.asarray(plane, np.float32))
     share = (sizes / largest)[:, ::-1]
     into = np.tile(np.eye(3), (len(planes), 1, 1))
     into[:, 0, 0], into[:, 1, 1] = share[:, 0], share[:, 1]

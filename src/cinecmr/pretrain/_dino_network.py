@@ -33,7 +33,7 @@ class DinoHead(nn.Module):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
         self.last_layer = weight_norm(nn.Linear(bottleneck, answers, bias=False))
-        gain = self.last_layer.parametrizations.weight.original0  # type: ignore[union-attr, index]
+        gain = self.last_layer.parametrizations.weight.original0
         gain.data.fill_(1)
         gain.requires_grad_(False)
 

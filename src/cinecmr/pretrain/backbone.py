@@ -67,7 +67,7 @@ class Backbone:
     @property
     def multiple(self) -> int:
         """Sizes in plane must be multiples of so many pixels."""
-        return 2 ** (len(self.unet.widths) - 1) if self.kind == "unet" else 4 * 2 ** len(self.vit.stem_widths)
+        return 1 << (len(self.unet.widths) - 1 if self.kind == "unet" else 2 + len(self.vit.stem_widths))
 
     def check(self, pixels: int, what: str = "a crop") -> None:
         """Refuse a size that does not fit.

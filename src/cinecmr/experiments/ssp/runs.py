@@ -195,7 +195,7 @@ def work(out: Path, plan: Plan, job: Job, device: str = "cpu") -> None:
 
 def done(out: Path, plan: Plan, job: Job, splits: Splits | None = None) -> bool:
     """Whether nothing of a job is left to do."""
-    folder = out / RUNS / recipe_of(out, plan, job, splits).key
+    folder: Path = out / RUNS / recipe_of(out, plan, job, splits).key
     return (folder / (WEIGHTS if job.pretraining else SCORES)).is_file()
 
 

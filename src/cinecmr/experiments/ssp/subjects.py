@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from cinecmr.learn.splits import group_of, person_of
 from cinecmr.study import Facts, Findings, Image, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -122,7 +122,7 @@ def _pairs(folder: Path) -> Iterator[Case]:
             yield Case(drawn.subject, load, group=group, disease=drawn.disease, person=drawn.subject)
 
 
-def _load_pair(name: str, images: dict[str, Path], labels: dict[str, Path]) -> tuple[Study, Findings]:
+def _load_pair(name: str, images: dict[str, Path], labels: Mapping[str, Path]) -> tuple[Study, Findings]:
     read = {phase: nifti.read_image(images[phase]) for phase in ("ED", "ES")}
     codes = [label_maps.read_labels(labels[phase])[0] for phase in ("ED", "ES")]
     if read["ED"].data.shape != read["ES"].data.shape:
@@ -199,7 +199,7 @@ def _keep(case: Case, path: Path, others: int) -> str:
     frames = sorted({*drawn, ed, *spaced})
     data = image.data[..., frames]
     whole = data.astype(np.int16) if _are_small_whole_numbers(data) else data.astype(np.float32)
-    arrays = {"data": whole, "affine": image.affine, "times": image.times[frames], "labels": labels[..., frames],
+    arrays: dict[str, Any] = {"data": whole, "affine": image.affine, "times": image.times[frames], "labels": labels[..., frames],
               "ed": np.array(frames.index(ed)), "missing": np.array(image.missing_slices, int)}  # fmt: skip
 
     def write(target: Path) -> None:
