@@ -50,14 +50,14 @@ def write(path: Path, found: Panels) -> None:
 
     figure = Figure(figsize=(8, 2.1 * len(found)), layout="constrained")
     axes = figure.subplots(len(found), len(TITLES), squeeze=False)
+    for title, axis in zip(TITLES, axes[0], strict=True):
+        axis.set_title(title, fontsize=9)
     for row, (view, pictures) in zip(axes, found.items(), strict=True):
-        for axis, title, picture in zip(row, TITLES, pictures, strict=True):
+        for axis, picture in zip(row, pictures, strict=True):
             axis.imshow(picture.T, cmap="gray", vmin=0, vmax=1, origin="lower")
             axis.set_xticks([])
             axis.set_yticks([])
             axis.set_facecolor("#335577")
-            if row is axes[0]:
-                axis.set_title(title, fontsize=9)
         row[0].set_ylabel(view, fontsize=9)
     write_atomically(path, lambda target: figure.savefig(target, dpi=100))
 
