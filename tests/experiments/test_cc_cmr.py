@@ -98,6 +98,13 @@ def test_rows_share_the_phases_that_they_have_in_common(done):
     assert (phases.count(1), phases.count(2), phases.count(3)) == (3 * 5, 3 * 6, 3 * 7)
 
 
+def test_weights_of_finished_second_phases_are_dropped_and_how_they_came_to_be_is_kept(done):
+    for run in (study.folder_of(done[0], SMOKE, "screening") / "runs").iterdir():
+        phase = json.loads((run / "recipe.json").read_text())["objective"]["phase"]
+        assert (run / "log.jsonl").stat().st_size > 0
+        assert (run / "checkpoint.safetensors").exists() == (phase != 2)
+
+
 def test_the_stated_number_of_clips_is_the_number_that_are_learned_from(tmp_path, monkeypatch):
     from cinecmr.tasks import screening
 

@@ -114,6 +114,17 @@ def test_losses_of_the_joint_phase_are_named_and_their_weights_logged():
     assert float(loss.total.detach()) == pytest.approx(expected, abs=1e-4)
 
 
+def test_alignment_keeps_single_precision_where_encoders_run_in_half():
+    phase = JointPhase(cohort(), cohort(4), SETTINGS)
+    batch = phase.batch(np.random.default_rng(0), 8)
+    features = {name: torch.randn(8, 8, generator=torch.Generator().manual_seed(n)) for n, name in enumerate(SEQUENCES)}
+    plain = phase._alignment(batch, features, "ch4", "lge")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert phase._alignment(batch, features, "ch4", "lge") == plain
+        found = phase.loss(phase.network(), batch)
+    assert found.total.dtype is torch.float32
+
+
 def test_the_controls_leave_out_what_they_say():
     rng = np.random.default_rng(0)
     cines = JointPhase(cohort(), cohort(4), SETTINGS, interaction=Interaction(("ch4", "sax")))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cinecmr.cli.found import evaluate_app
-from cinecmr.cli.shared import DONE_WITH_FLAGS, Kind, OutFolder, RRms, Sax, app, progress, say
+from cinecmr.cli.shared import DONE_WITH_FLAGS, Device, Kind, OutFolder, RRms, Sax, app, progress, say
 from cinecmr.cli.training import finetune_app
 
 Scale = Annotated[str, typer.Option(help="smoke, laptop, gpu or full")]
@@ -54,6 +54,7 @@ def finetune_screening(
     start: Annotated[Path | None, typer.Option(help="published weights of the encoders, safetensors")] = None,
     seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 0,
     workers: Workers = 1,
+    device: Device = "cpu",
 ) -> None:
     """Learn to screen: late enhancement serves training alone.
 
@@ -62,7 +63,9 @@ def finetune_screening(
     """
     from cinecmr.experiments.cc_cmr import own
 
-    card = own.finetune(data, out, scale, subjects=subjects, row=row, start=start, seed=seed, workers=workers, say=say)
+    card = own.finetune(
+        data, out, scale, subjects=subjects, row=row, start=start, seed=seed, workers=workers, device=device, say=say
+    )
     print(f"card and weights: {card}")
 
 
@@ -75,6 +78,7 @@ def evaluate_screening(
     subjects: Subjects = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="trainings of each fold; the scale's when absent")] = None,
     workers: Workers = 1,
+    device: Device = "cpu",
     page: Annotated[
         Path | None, typer.Option(help="page that gets the figures between its marks", dir_okay=False)
     ] = None,
@@ -87,6 +91,7 @@ def evaluate_screening(
     from cinecmr.experiments.cc_cmr import tables
 
     made = tables.run(
-        out, table, scale, rows=rows or (), subjects=subjects, seeds=seeds, workers=workers, page=page, say=say
-    )
+        out, table, scale, rows=rows or (), subjects=subjects, seeds=seeds, workers=workers, device=device, page=page,
+        say=say,
+    )  # fmt: skip
     print("\n".join(made))

@@ -235,12 +235,14 @@ class JointPhase(_Phase):
         if self.interaction.guide:
             one, other = (f.detach() if name == LGE else f for name, f in ((first, one), (second, other)))
         rows, others = batch.rows[first], batch.rows[second]
-        if self.interaction.form == "label":
-            return label_alignment(one, other, batch.classes[rows], batch.classes[others], self.interaction.temperature)
-        both = [row for row in rows.tolist() if row in set(others.tolist())]
-        here = [rows.tolist().index(row) for row in both]
-        there = [others.tolist().index(row) for row in both]
-        return sample_alignment(one[here], other[there], self.interaction.temperature)
+        with torch.autocast(one.device.type, enabled=False):  # cosines of half precision have three digits
+            if self.interaction.form == "label":
+                classes = batch.classes[rows], batch.classes[others]
+                return label_alignment(one, other, *classes, self.interaction.temperature)
+            both = [row for row in rows.tolist() if row in set(others.tolist())]
+            here = [rows.tolist().index(row) for row in both]
+            there = [others.tolist().index(row) for row in both]
+            return sample_alignment(one[here], other[there], self.interaction.temperature)
 
     def check(self, network: nn.Module) -> dict[str, float]:
         """Balanced accuracy of every sequence's own head on the inner subjects."""
@@ -306,7 +308,7 @@ class FusionPhase:
 
     def check(self, network: nn.Module) -> dict[str, float]:
         """Balanced accuracy on the inner subjects."""
-        found = network(self._inner).argmax(1).numpy()
+        found = network(self._inner.to(_device(network))).argmax(1).cpu().numpy()
         return {"accuracy": balanced_accuracy(found, self.inner.classes)}
 
 
@@ -355,7 +357,7 @@ def features_of(
         some = rows[begin : begin + _ASKED]
         clips = samples.clip(sequence, some)
         clips = clips if change is None else change[0](clips, sequence, change[1])
-        found[torch.from_numpy(some)] = network.features(sequence, clips)
+        found[torch.from_numpy(some)] = network.features(sequence, clips.to(_device(network))).cpu()
     network.train(learning)
     return found.clone()
 
@@ -378,12 +380,12 @@ def probabilities(network: ScreeningNetwork, samples: Samples, sequence: str | N
     with torch.inference_mode():
         network.eval()
         if sequence is None:
-            scores = network.fusion(fused_features(network, samples))
+            scores = network.fusion(fused_features(network, samples).to(_device(network)))
             missing = np.setdiff1d(np.arange(len(samples)), _complete(samples, network.config.fused))
         else:
-            scores = network.scores(sequence, features_of(network, samples, sequence))
+            scores = network.scores(sequence, features_of(network, samples, sequence).to(_device(network)))
             missing = np.flatnonzero(~samples.there[sequence])
-        found = scores.double().softmax(1).numpy().copy()
+        found = scores.cpu().double().softmax(1).numpy().copy()
     found[missing] = np.nan
     return np.asarray(found)
 
@@ -394,6 +396,10 @@ def balanced_accuracy(found: NDArray[np.integer[Any]], truth: NDArray[np.integer
     return float(np.mean(rates)) if rates else float("nan")
 
 
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
 def _whole(values: Tensor) -> Tensor:
     """In single precision at least: half of it loses what logarithms of shares need."""
     return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
@@ -402,8 +408,8 @@ def _whole(values: Tensor) -> Tensor:
 def _accuracy(network: ScreeningNetwork, samples: Samples, sequence: str) -> float:
     rows = np.flatnonzero(samples.there[sequence])
     some = samples.take(rows)
-    scores = network.scores(sequence, features_of(network, some, sequence))
-    return balanced_accuracy(scores.argmax(1).numpy(), some.classes)
+    scores = network.scores(sequence, features_of(network, some, sequence).to(_device(network)))
+    return balanced_accuracy(scores.argmax(1).cpu().numpy(), some.classes)
 
 
 def _complete(samples: Samples, sequences: tuple[str, ...]) -> NDArray[np.intp]:

@@ -61,6 +61,7 @@ def finetune(
     start: Path | None = None,
     seed: int = 0,
     workers: int = 1,
+    device: str = "cpu",
     say: Callable[[str], None] = print,
 ) -> Path:
     """Train, choose the threshold, ask the subjects that were kept apart, write the model.
@@ -74,6 +75,7 @@ def finetune(
         start: published weights of the encoders.
         seed: of weights, order and augmentation.
         workers: processes that make synthetic subjects.
+        device: where networks run.
         say: told what is done.
 
     Returns:
@@ -88,7 +90,7 @@ def finetune(
     chosen, wanted = scales.chosen(scale, subjects), ROWS[row]
     given = _phantom(out, chosen, workers, say) if data == PHANTOM else _own(Path(data), chosen, say)
     wanted = _without_contrast(wanted, given, say)
-    job = training.Job(chosen, given.question, given.name, out, 0, seed, say)
+    job = training.Job(chosen, given.question, given.name, out, 0, seed, say, device=device)
     if start is not None:
         config = job.settings(wanted).config
         weights: Mapping[str, Tensor] = read_weights(config, start)

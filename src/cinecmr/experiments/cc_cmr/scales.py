@@ -31,6 +31,7 @@ class Scale:
         warmup_epochs: until it is reached.
         folds, seeds: of cross-validation, and trainings of each fold.
         resamples: of the bootstrap.
+        precision: "fp32" or "bf16", see `Recipe`; losses are in single precision always.
         clip_seconds: what one clip costs forward and backward on one core of a plain computer, for the estimate
             before the start; `benchmarks/screening.py` measures it.
         subject_seconds: what making one subject costs.
@@ -46,6 +47,7 @@ class Scale:
     folds: int = 5
     seeds: tuple[int, ...] = (0, 1, 2)
     resamples: int = 2000
+    precision: str = "fp32"
     clip_seconds: float = 0.0
     subject_seconds: float = 0.0
 
@@ -146,12 +148,14 @@ SCALES = {
                 backbone_rate=1.0,
             ),
             epochs=(40, 40, 10),
+            precision="bf16",
         ),
         Scale(
             "full",
             CohortRecipe(500),
             ScreeningSettings(ScreeningConfig(swin=VideoSwinConfig(sliced_bias=True)), micro=2),
             epochs=(300, 600, 10),
+            precision="bf16",
         ),
     )
 }

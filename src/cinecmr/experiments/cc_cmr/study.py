@@ -81,6 +81,7 @@ def run(
     *,
     asked: Asked = "screening",
     workers: int = 1,
+    device: str = "cpu",
     say: Callable[[str], None] = print,
 ) -> Study:
     """Make the cohort, train every row on every fold and seed, and gather what they say.
@@ -91,6 +92,7 @@ def run(
         rows: which.
         asked: controls against patients, or which of five groups.
         workers: processes, of one thread each.
+        device: where networks run.
         say: told the cost before, and what is done.
     """
     started = time.perf_counter()
@@ -100,7 +102,7 @@ def run(
         (out, scale, asked, fold, seed, row.name) for seed in scale.seeds for fold in range(scale.folds) for row in rows
     ]
     by_fold = [jobs[i : i + len(rows)] for i in range(0, len(jobs), len(rows))]
-    for number, _ in enumerate(_done(by_fold, workers, say)):
+    for number, _ in enumerate(_done(by_fold, workers, device, say)):
         say(f"{number + 1} of {len(by_fold)} folds and seeds, {time.perf_counter() - started:.0f} s")
     held = cohorts.load(place, scale.cohort)
     return _gather(out, scale, rows, asked, held, time.perf_counter() - started)
@@ -114,14 +116,14 @@ def folder_of(out: Path, scale: Scale, asked: Asked) -> Path:
 JobName = tuple["Path", "Scale", Asked, int, int, str]
 
 
-def _done(by_fold: list[list[JobName]], workers: int, say: Callable[[str], None]) -> Iterator[None]:
+def _done(by_fold: list[list[JobName]], workers: int, device: str, say: Callable[[str], None]) -> Iterator[None]:
     if workers <= 1:
         for some in by_fold:
-            _work(some, say)
+            _work(some, device, say)
             yield
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_work, some) for some in by_fold]
+        futures = [pool.submit(_work, some, device) for some in by_fold]
         try:
             for future in as_completed(futures):
                 future.result()
@@ -131,7 +133,7 @@ def _done(by_fold: list[list[JobName]], workers: int, say: Callable[[str], None]
             raise
 
 
-def _work(jobs: list[JobName], say: Callable[[str], None] | None = None) -> None:
+def _work(jobs: list[JobName], device: str, say: Callable[[str], None] | None = None) -> None:
     """Every row of one fold and seed, one after another: they share phase 1."""
     import torch
 
@@ -149,9 +151,8 @@ def _work(jobs: list[JobName], say: Callable[[str], None] | None = None) -> None
         question = training.screening_question(held) if asked == "screening" else training.subtype_question(held)
         data = f"{scale.cohort.key}-{scale.cohort.subjects}-{asked}"
         for name in missing:
-            training.predict(
-                training.Job(scale, question, data, place, fold, seed, say or (lambda _: None)), ROWS[name]
-            )
+            job = training.Job(scale, question, data, place, fold, seed, say or (lambda _: None), device=device)
+            training.predict(job, ROWS[name])
     finally:
         torch.set_num_threads(before)
 

@@ -64,6 +64,7 @@ def run(
     subjects: int | None = None,
     seeds: int | None = None,
     workers: int = 1,
+    device: str = "cpu",
     page: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> list[str]:
@@ -77,6 +78,7 @@ def run(
         subjects: of the cohort; the scale's when None.
         seeds: trainings of each fold; the scale's when None.
         workers: processes, of one thread each.
+        device: where networks run.
         page: a page of the documentation that gets the figures between its marks.
         say: told what is done.
 
@@ -88,10 +90,11 @@ def run(
     """
     started = time.perf_counter()
     plan, chosen = plan_of(name, rows), scales.chosen(scale, subjects, seeds)
-    done = study.run(out, chosen, plan.rows, asked=plan.asked, workers=workers, say=say)
+    done = study.run(out, chosen, plan.rows, asked=plan.asked, workers=workers, device=device, say=say)
     about = provenance.about(
         started,
         "torch",
+        device_name=device,
         scale=chosen.name,
         data=f"{len(done.classes)} synthetic subjects from seed {chosen.cohort.first_seed}, cohort {chosen.cohort.key}",
         seeds=", ".join(map(str, chosen.seeds)),

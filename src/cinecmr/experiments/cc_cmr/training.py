@@ -6,6 +6,7 @@ killed goes on where it was, and rows share the phases that they have in common.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from cinecmr.experiments.cc_cmr.scales import used
 from cinecmr.io.files import write_atomically
 from cinecmr.learn.fit import fit
 from cinecmr.learn.recipe import Recipe
+from cinecmr.learn.start import WEIGHTS
 from cinecmr.tasks.screening import (
     FusionPhase,
     JointNetwork,
@@ -87,7 +89,7 @@ class Job:
         scale, question: see there. data: name of cohort and question, for hashes.
         folder: gets runs/ and predictions/. fold, seed: which.
         say: told what is trained.
-        start: weights of encoders that phase 1 begins with, and start_name: their checksum.
+        start: weights of encoders that phase 1 begins with, and start_name: their checksum. device: of the networks.
     """
 
     scale: Scale
@@ -99,6 +101,7 @@ class Job:
     say: Callable[[str], None] = lambda _: None
     start: Mapping[str, Tensor] = field(default_factory=dict)
     start_name: str = ""
+    device: str = "cpu"
 
     @property
     def part(self) -> Part:
@@ -153,6 +156,7 @@ def predict(job: Job, row: Row) -> Path:
             np.savez_compressed(file, **found)  # type: ignore[arg-type]
 
     write_atomically(path, write)
+    _slim(job)
     return path
 
 
@@ -163,11 +167,24 @@ def trained(job: Job, row: Row) -> ScreeningNetwork:
     weights, key = _first(job, row, settings, train, inner)
     if row.joint is not None:
         weights, key = _second(job, row, settings, train, inner, weights, key)
-    network = ScreeningNetwork(settings.config, (row.alone,) if row.alone else CINES)
+    network = ScreeningNetwork(settings.config, (row.alone,) if row.alone else CINES).to(job.device)
     network.load_state_dict({name: weights.get(name, value) for name, value in network.state_dict().items()})
     if not row.alone:
         _third(job, row, settings, train, inner, network, key)
     return network.eval()
+
+
+def _slim(job: Job) -> None:
+    """Drop the weights of finished second phases, three encoders each, of which no other row makes use.
+
+    What they were trained by and how it went is kept; the weights follow from it.
+    """
+    for recipe in (job.folder / "runs").glob("*/recipe.json"):
+        told = json.loads(recipe.read_text("utf-8"))
+        mine = (told["objective"]["fold"], told["seed"], told["objective"]["phase"]) == (job.fold, job.seed, 2)
+        if mine and (recipe.parent / WEIGHTS).is_file():
+            for name in (WEIGHTS, "checkpoint.safetensors"):
+                (recipe.parent / name).unlink(missing_ok=True)
 
 
 def _told(job: Job, settings: ScreeningSettings, **more: Any) -> dict[str, object]:
@@ -228,5 +245,7 @@ def _third(
 
 
 def _run(job: Job, number: int, phase: Any, told: dict[str, object], size: int) -> tuple[nn.Module, str]:
-    recipe = Recipe(told, *job.scale.schedule(number, size, phase.settings.config.classes), job.seed)
-    return fit(recipe, phase, job.folder / "runs" / recipe.key), recipe.key
+    recipe = Recipe(
+        told, *job.scale.schedule(number, size, phase.settings.config.classes), job.seed, precision=job.scale.precision
+    )
+    return fit(recipe, phase, job.folder / "runs" / recipe.key, device=job.device), recipe.key
