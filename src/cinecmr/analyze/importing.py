@@ -1,4 +1,4 @@
-"""Published weights become a model of this package: checked against the network, kept as safetensors with a card.
+"""Published weights, and those of a user's own runs, become models: checked against the network, kept with a card.
 
 What is read of others is data only: safetensors, a configuration in YAML, or a pickle of tensors through torch's safe
 loader, which is turned into safetensors once.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cinecmr import __version__
 from cinecmr.analyze import hub, models
-from cinecmr.analyze.published_card import describe
+from cinecmr.analyze.published_card import describe, describe_run
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_atomically, write_text
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 CONFIG = "config.yaml"
 LARGEST_CONFIG = 1_000_000  # bytes
+RUN, OF_RUN = "recipe.json", "weights.safetensors"  # what a run of `cinecmr finetune` leaves in its folder
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Request:
     """What a user wants imported.
 
     Attributes:
-        source: a file, a folder, or a repository of the hub (OWNER/NAME).
+        source: a file, a folder (also that of a run of `cinecmr finetune`), or a repository of the hub (OWNER/NAME).
         file: which file of a folder or repository, as the hub names it or short ("segmentation/acdc_sax/0").
         config: the configuration file; else config.yaml beside the weights.
         kind: a kind of `networks.kinds`, where there is no configuration file.
@@ -92,11 +93,8 @@ def bring(request: Request, folder: Path | None = None, say: Callable[[str], Non
             f"{found.weights.name} has SHA-256 {published[:12]}..., {request.sha256[:12]}... was asked for; "
             "fetch it again",
         )
-    read = read_yaml(found.config) if found.config else None
     with _refusing(found.weights.name):
-        tensors = _tensors(found.weights)
-        config, kind = _configuration(read, request.kind, tensors)
-        tensors = _fitting(config, tensors)
+        tensors, told = _checked(found, request)
     shelf = models.folder_of_models(folder)
     place = shelf / f"{name}.safetensors"
     say(f"writing {name}: {sum(t.numel() for t in tensors.values()):,} numbers")
@@ -105,13 +103,43 @@ def bring(request: Request, folder: Path | None = None, say: Callable[[str], Non
         name=name,
         sha256=models.checksum(place),
         parameters=sum(t.numel() for t in tensors.values()),
-        network=network_as_json(config),
         source=f"{found.called}, SHA-256 {published}",
         made={"imported_with": f"cinecmr {__version__}"},
-        **describe(config, kind, read, request.licence, found.called),
+        **told,
     )
     write_text(shelf / f"{name}.json", card.model_dump_json(indent=1) + "\n")
     return card
+
+
+def _checked(found: Found, request: Request) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors by the network's own names, and what the card says because of the network.
+
+    Raises:
+        ValueError: weights of another network.
+    """
+    tensors = _tensors(found.weights)
+    recipe = found.weights.with_name(RUN)
+    if recipe.is_file() and found.config is None and request.kind is None:
+        settings = json.loads(recipe.read_text("utf-8"))["settings"]
+        _same(_on_paper(partial(_taught, settings)), tensors)
+        return tensors, describe_run(settings, request.licence)
+    read = read_yaml(found.config) if found.config else None
+    config, kind = _configuration(read, request.kind, tensors)
+    told = describe(config, kind, read, request.licence, found.called) | {"network": network_as_json(config)}
+    return _fitting(config, tensors), told
+
+
+def _taught(settings: Mapping[str, Any]) -> nn.Module:
+    from cinecmr.tasks.taught import task_of
+
+    return task_of(settings).network()
+
+
+def taught_network(settings: Mapping[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
+    """The network of a run with its weights."""
+    network = _taught(settings)
+    network.load_state_dict(dict(weights))
+    return network
 
 
 @contextmanager
@@ -155,6 +183,8 @@ def _chosen(folder: Path, file: str | None) -> str:
     """The file of a folder: the one named, or the only one."""
     if file is not None:
         return file if (folder / file).is_file() else hub.full_name(file)
+    if (folder / RUN).is_file() and (folder / OF_RUN).is_file():
+        return OF_RUN
     there = sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", *PICKLES))
     if len(there) != 1:
         raise RefusedInput("no-file-named", _which([p.relative_to(folder).as_posix() for p in there]))
@@ -169,7 +199,8 @@ def _which(files: list[str]) -> str:
 
 
 def _free_name(request: Request, found: Found, folder: Path | None) -> str:
-    name = request.name or hub.name_of(found.file)
+    of_run = found.weights.name == OF_RUN and found.weights.with_name(RUN).is_file()
+    name = request.name or (f"run-{found.weights.resolve().parent.name}".lower() if of_run else hub.name_of(found.file))
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,79}", name):
         raise RefusedInput("bad-name", f"a model's name is of small letters, digits, '-', '_' and '.', not {name!r}")
     if name in models.names(folder):
@@ -240,18 +271,26 @@ def _configuration(
 
 
 def _fits(kind: str, tensors: Mapping[str, Tensor]) -> bool:
+    from cinecmr.networks.kinds import published
     from cinecmr.networks.pretrained import differences
 
-    return not differences(_on_paper(kind), tensors)
+    return not differences(_on_paper(partial(published, kind)), tensors)
 
 
-def _on_paper(kind: str) -> nn.Module:
+def _on_paper(make: Callable[[], nn.Module]) -> nn.Module:
+    """A network without memory for its weights."""
     import torch
 
-    from cinecmr.networks.kinds import published
-
     with torch.device("meta"):
-        return published(kind)
+        return make()
+
+
+def _same(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    from cinecmr.networks.pretrained import differences
+
+    wrong = differences(network, tensors)
+    if wrong:
+        raise ValueError(f"they are no weights of this network: {wrong}")
 
 
 def _fitting(config: Config, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -260,20 +299,13 @@ def _fitting(config: Config, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: says what is missing, unexpected or misshapen.
     """
-    import torch
-
     from cinecmr.networks.kinds import build
-    from cinecmr.networks.pretrained import differences
     from cinecmr.networks.video_swin import VideoSwinConfig
     from cinecmr.networks.video_swin_weights import published_tensors
 
     if isinstance(config, VideoSwinConfig):
         return published_tensors(tensors, config).tensors
-    with torch.device("meta"):
-        network = build(config)
-    wrong = differences(network, tensors)
-    if wrong:
-        raise ValueError(f"they are no weights of this network: {wrong}")
+    _same(_on_paper(partial(build, config)), tensors)
     return tensors
 
 

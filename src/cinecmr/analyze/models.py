@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cinecmr.study import Image
     from cinecmr.tasks.published_reading import PublishedReader
     from cinecmr.tasks.reading import Reader
+    from cinecmr.tasks.taught import TaughtReader
 
 FOLDER = "CINECMR_MODELS"  # environment variable: the folder of imported models
 
@@ -53,7 +54,8 @@ class Card(BaseModel):
         recipe: of the training run, whole. trained_on: every source of images, named.
         scores: evidence. limits: where it fails or was not tried.
         made: commit, device, seconds, library versions.
-        family: "stack", a network of `networks.stack_unet`, or "published", one of `networks.kinds`.
+        family: "stack", a network of `networks.stack_unet`; "published", one of `networks.kinds`; "taught", of a run of
+            `cinecmr finetune segmentation`.
         kind: of a published network, where it is one of those listed.
         source: where imported weights come from, with the checksum of the file they came in.
         warnings: what must be said whenever the weights are loaded.
@@ -75,7 +77,7 @@ class Card(BaseModel):
     limits: list[str]
     made: dict[str, str]
     licence: str = "Apache-2.0"
-    family: Literal["stack", "published"] = "stack"
+    family: Literal["stack", "published", "taught"] = "stack"
     kind: str = ""
     source: str = ""
     warnings: list[str] = []
@@ -184,12 +186,14 @@ class Model:
             network: nn.Module = StackUNet(StackUNetConfig(**_frozen(self.card.network)))
             network.load_state_dict(weights)
             return network
-        from cinecmr.analyze.importing import empty_network
+        from cinecmr.analyze import importing
 
-        return empty_network(self.card.network, weights)
+        if self.card.family == "taught":
+            return importing.taught_network(self.card.network, weights)
+        return importing.empty_network(self.card.network, weights)
 
     @cached_property
-    def reader(self) -> Reader | PublishedReader:
+    def reader(self) -> Reader | PublishedReader | TaughtReader:
         """The network and the way it is asked for labels.
 
         Raises:
@@ -207,6 +211,10 @@ class Model:
             raise RefusedInput(
                 "no-labels", f"{self.name} draws no labels of a cine: {self.card.task} `cinecmr models` lists others"
             )
+        if self.card.family == "taught":
+            from cinecmr.tasks.taught import TaughtReader, task_of
+
+            return TaughtReader(self.network, task_of(self.card.network), self.device, way)
         from cinecmr.tasks.published_reading import PublishedReader, PublishedReadingSettings
 
         settings = PublishedReadingSettings(**_frozen(self.card.reading))

@@ -1,4 +1,4 @@
-"""What a card says of published weights: what they answer, how they are asked, and what is not known of them."""
+"""What a card says of imported weights: what they answer, how they are asked, and what is not known of them."""
 
 from __future__ import annotations
 
@@ -124,3 +124,24 @@ def _numbers(
             "warnings": [OLD_EF] if column == "ef" else [],
         }
     return {"task": f"{config.out_chans} classes or numbers, unnamed, from {frames} of {views}.", "reading": reading}
+
+
+def describe_run(settings: Mapping[str, Any], licence: str | None) -> dict[str, Any]:
+    """Everything of a `models.Card` that follows from the settings of a run of `cinecmr finetune segmentation`."""
+    codes = [S.BACKGROUND, *(S(code) for code in settings["structures"])]
+    view, grid = str(settings["view"]), settings["grid"]
+    axes = 3 if grid["size"][2] > 1 else 2
+    task = f"Labels of {', '.join(code.name for code in codes[1:])} in {view}."
+    return {
+        "family": "taught",
+        "network": dict(settings),
+        "task": task,
+        "summary": f"of an own run: {task.rstrip('.').lower()}",
+        "codes": {int(code): code.name for code in codes},
+        "reading": {"view": view, "spacing": grid["spacing"][:axes], "patch": grid["size"][:axes]},
+        "recipe": {},
+        "trained_on": ["the data of that run, which its folder names"],
+        "scores": [],
+        "limits": [LIMITS[0], "Its scores stand in the run's folder, not here."],
+        "licence": licence or "that of its data and of the weights it started from",
+    }

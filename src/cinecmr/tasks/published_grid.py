@@ -6,7 +6,7 @@ Source: specification of CineMA's code, sections 9 and 10.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,15 +31,11 @@ class NetworkGrid:
         shape: voxels along the network's axes.
         step: voxels of the image a voxel of the network.
         own: voxels of the image along the same axes.
-        bridge: (own slices, 2) slices that stand for each slice: itself, or the seen neighbours of a missing one.
-        lean: (own slices,) weight of the second of them.
     """
 
     shape: tuple[int, ...]
     step: tuple[float, ...]
     own: tuple[int, ...]
-    bridge: NDArray[np.intp]
-    lean: NDArray[np.float32]
 
     @classmethod
     def of(cls, image: Image, spacing: Sequence[float]) -> NetworkGrid:
@@ -47,14 +43,11 @@ class NetworkGrid:
         own = image.data.shape[: len(spacing)]
         step = tuple(float(s / i) for s, i in zip(spacing, image.spacing, strict=False))
         shape = tuple(max(1, round(n / s)) for n, s in zip(own, step, strict=True))
-        return cls(shape, step, own, *_bridges(image.slices, image.missing_slices))
+        return cls(shape, step, own)
 
     def resampled(self, image: Image, t: int) -> NDArray[np.float32]:
         """One frame on this grid, linear, 0 outside the image's extent; whole numbers stay whole, the rest cut off."""
-        data = np.asarray(image.data[..., t], np.float32)
-        if image.missing_slices:
-            first, second = data[:, :, self.bridge[:, 0]], data[:, :, self.bridge[:, 1]]
-            data = first + self.lean * (second - first)
+        data = bridged(image, slice(t, t + 1))[..., 0].astype(np.float32)
         if len(self.shape) == 2:
             data = data[:, :, 0]
         data = linear(
@@ -82,17 +75,21 @@ class NetworkGrid:
         return moved
 
 
-def _bridges(slices: int, missing: Sequence[int]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """For each slice the two it is made of and the weight of the second."""
-    seen = np.setdiff1d(np.arange(slices), missing)
-    pairs, lean = np.empty((slices, 2), np.intp), np.zeros(slices, np.float32)
-    for z in range(slices):
-        below, above = seen[seen <= z], seen[seen >= z]
-        first = below[-1] if below.size else seen[0] if seen.size else z
-        second = above[0] if above.size else first
-        pairs[z] = first, second
-        lean[z] = (z - first) / (second - first) if below.size and second > first else 0.0
-    return pairs, lean
+def bridged(image: Image, frames: slice = slice(None)) -> NDArray[Any]:
+    """(x, y, z, t) pixels of some frames, missing slices filled in from the nearest seen ones, linear along z."""
+    data = image.data[..., frames]
+    missing = [z for z in image.missing_slices if z < image.slices]
+    seen = np.setdiff1d(np.arange(image.slices), missing)
+    if not missing or not seen.size:
+        return data
+    data = data.astype(np.float32)
+    for z in missing:
+        below, above = seen[seen < z], seen[seen > z]
+        first = below[-1] if below.size else above[0]
+        second = above[0] if above.size else below[-1]
+        lean = np.float32((z - first) / (second - first)) if second != first else np.float32(0)
+        data[:, :, z] = data[:, :, first] + lean * (data[:, :, second] - data[:, :, first])
+    return data
 
 
 def quantised(volume: NDArray[np.float32]) -> NDArray[np.float32]:
