@@ -53,10 +53,11 @@ def test_two_visits_make_a_coefficient_of_variation():
 
 
 def classes(shares, true):
-    return [
-        Scored(f"c{n}", f"p{n}", {"class": float(t), **{f"share_{k}": v for k, v in enumerate(s)}})
-        for n, (s, t) in enumerate(zip(shares, true, strict=True))
-    ]
+    told = []
+    for n, (given, t) in enumerate(zip(shares, true, strict=True)):
+        by_class = {f"share_{k}": value for k, value in enumerate(given)}
+        told.append(Scored(f"c{n}", f"p{n}", {"class": float(t), "share_of_true": given[t], **by_class}))
+    return told
 
 
 def test_areas_and_f1_are_those_of_hand():
@@ -121,3 +122,21 @@ def test_what_was_published_must_fit_the_table():
         small_table({("ACDC", "UNet"): (1.0, 2.0)})
     with pytest.raises(ValueError, match="share is above 0"):
         Training("segmentation", "acdc", "UNet", share=0.0)
+
+
+def test_a_curve_has_a_line_a_model_by_the_number_of_subjects(tmp_path):
+    from cinecmr.experiments.curves import draw, number_of, points
+
+    training = Training("segmentation", "acdc", "UNet")
+    rows = tuple(Row(("ACDC", f"{n} %", m), training.on(m)) for n in (50, 5) for m in ("UNet", "CineMA"))
+    table = Table("c", "A curve", ("Data", "Labelled", "Model"), rows, (DICE,), curve=True)
+    values = {5: 0.6, 50: 0.8}
+    figures = {row.labels: [figure([run([values[int(number_of(row.labels[1]))]])], DICE, 100)] for row in rows}
+    figures["ACDC", "50 %", "CineMA"] = [None]
+    told = points(table, figures, 0)
+    assert [(x, round(y, 6)) for x, y, *_ in told["UNet"]] == [(5.0, 60.0), (50.0, 80.0)]
+    assert [x for x, *_ in told["CineMA"]] == [5.0]
+    draw(table, figures, tmp_path / "c.svg")
+    assert "<svg" in (tmp_path / "c.svg").read_text()
+    with pytest.raises(ValueError, match="no number of subjects"):
+        number_of("all")

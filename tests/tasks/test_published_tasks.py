@@ -13,10 +13,19 @@ from cinecmr.datasets import Case
 from cinecmr.errors import RefusedInput
 from cinecmr.learn.samples import Grid
 from cinecmr.study import Facts, Findings, Image, Measurement, Study
-from cinecmr.tasks._learner import phases
+from cinecmr.tasks._learner import Sample, phases
 from cinecmr.tasks.architecture import Architecture
 from cinecmr.tasks.classification import Classification, ClassificationSettings, class_of
-from cinecmr.tasks.landmarks import function_of, heatmap_loss, heatmaps, peak, relative_places, wing_loss
+from cinecmr.tasks.landmarks import (
+    POINTS,
+    Landmarks,
+    LandmarkSettings,
+    heatmap_loss,
+    heatmaps,
+    peak,
+    relative_places,
+    wing_loss,
+)
 from cinecmr.tasks.regression import Regression, RegressionSettings, value_of
 from cinecmr.tasks.volume_segmentation import (
     IGNORED,
@@ -94,9 +103,19 @@ def test_a_map_without_a_hill_has_its_peak_at_the_highest_pixel():
 def test_hinges_that_come_down_shorten_the_heart():
     ed = np.array([[-15.0, 0, 0], [15, 0, 0], [0, 0, -80]])
     es = ed + np.array([[0, 0, -12.0], [0, 0, -16], [0, 0, 0]])
-    mapse, shortening = function_of(np.stack([ed, es], axis=1))
-    assert mapse == pytest.approx(14)
-    assert shortening == pytest.approx(100 * 14 / 80)
+    still = np.stack([ed, ed], axis=1)
+    moving = np.stack([ed, es], axis=1)
+    task = Landmarks(LandmarkSettings())
+    found, truth = (Findings(landmarks=dict(zip(task.points, p, strict=True)), cycle=BEAT) for p in (still, moving))
+    scores = task.score(found, truth)
+    assert scores["mapse_true"] == pytest.approx(14)
+    assert scores["gl_shortening_true"] == pytest.approx(100 * 14 / 80)
+    assert scores["mapse_error"] == pytest.approx(14)
+    assert scores["distance_valve1"] == pytest.approx(12 / 2)
+    assert scores["distance_apex"] == 0
+
+
+BEAT = {"LV_ED": 0, "LV_ES": 1}
 
 
 def study(labels, **facts):
@@ -110,9 +129,6 @@ def two_frames(full=10, empty=4):
     labels[:empty, 0, 1, 1] = Structure.LV
     labels[:6, 1, 1] = Structure.MYO
     return labels
-
-
-BEAT = {"LV_ED": 0, "LV_ES": 1}
 
 
 def test_the_target_is_what_was_measured_else_what_labels_tell():
@@ -212,7 +228,7 @@ def test_labels_learned_are_those_of_the_image_where_the_grid_lies():
     target = task.samples[0].target
     np.testing.assert_array_equal(target[..., 1] == 3, labels[..., 1, 0] == Structure.LV)
     np.testing.assert_array_equal(target[..., 1] == 2, labels[..., 1, 0] == Structure.SCAR)
-    assert (target[..., 2] == IGNORED).all()
+    assert (target[..., 2] == Structure.UNSEEN).all()
 
 
 class Drawn(torch.nn.Module):
@@ -282,7 +298,40 @@ def test_networks_are_those_of_the_paper_by_default():
 
 
 def test_landmarks_of_a_view_have_the_names_of_that_view():
-    from cinecmr.tasks.landmarks import POINTS
-
     assert [p.value.split("_")[1] for p in POINTS[View.LAX_2C]] == ["2c"] * 2 + ["2c"]
     assert POINTS[View.LAX_4C][2] is Landmark.APEX_4C
+
+
+def test_a_point_that_a_move_would_take_out_of_the_image_stays():
+    from cinecmr.learn.warp import Changes, Move
+
+    far = Changes(gamma=None, noise=0.0, move=Move(turn=0.0, shift=400.0, size=0.0, chance=1.0))
+    near = Changes(gamma=None, noise=0.0, move=Move(turn=90.0, shift=2.0, size=0.0, chance=1.0))
+    image = np.zeros((1, 32, 32, 1), np.float32)
+    points = np.array([[12.0, 12], [20, 12], [16, 20]], np.float32)
+    for x, y in points.astype(int):
+        image[0, x - 1 : x + 2, y - 1 : y + 2] = 1
+    grid = Grid((32, 32, 1), (1.0, 1.0, 0.0))
+    for changes in (far, near):
+        task = Landmarks(LandmarkSettings(grid=grid, changes=changes))
+        for seed in range(8):
+            moved, there = task.changed(Sample(image, points), np.random.default_rng(seed))
+            assert moved.shape == (1, 32, 32)
+            assert (there >= 0).all()
+            assert (there <= 31).all()
+            assert all(moved[0, round(float(x)), round(float(y))] > 0.4 for x, y in there)
+
+
+def test_labels_move_with_their_image():
+    from cinecmr.learn.warp import Changes, Move
+
+    labels = np.zeros((24, 24, 2, 2), np.uint8)
+    labels[8:15, 9:17] = Structure.LV
+    turn = Changes(gamma=None, noise=0.0, move=Move(turn=180.0, shift=3.0, size=0.1, chance=1.0))
+    settings = VolumeSegmentationSettings(grid=Grid((24, 24, 2), (2.0, 2.0, 0.0)), changes=turn)
+    task = VolumeSegmentation(settings, [case(labels)])
+    for seed in range(4):
+        image, target = task.sample(0, np.random.default_rng(seed))
+        assert target.dtype == np.int64
+        assert {*np.unique(target)} == {0, 3}
+        assert ((image[0] > 0.5) == (target == 3)).mean() > 0.95

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors.torch import load_file
 
 from cinecmr.errors import RefusedInput
-from cinecmr.experiments import provenance, telling
+from cinecmr.experiments import curves, provenance, telling
 from cinecmr.experiments.scoring import Scored, difference, figure
 from cinecmr.io.files import write_text
 from cinecmr.io.subject import subject_name
@@ -122,7 +122,7 @@ def reproduce(
     Args:
         table: see there.
         bench: what its names mean.
-        out: gets runs/, and TABLE-SCALE.md, .csv and .json.
+        out: gets runs/, and TABLE-SCALE.md, .csv, .json and, of curves, .svg.
         device: where networks run.
         workers: threads that make batches ahead of time.
         only_list: stop after the list of what would be trained, and what it costs.
@@ -270,5 +270,7 @@ def told(
     name = f"{table.name}-{scale.name}"
     write_text(out / f"{name}.json", provenance.as_json(telling.content(table, figures, differences, about)))
     write_text(out / f"{name}.csv", telling.csv_text(table, figures))
+    if table.curve:
+        curves.draw(table, figures, out / f"{name}.svg")
     write_text(out / f"{name}.md", telling.page(table, figures, differences, about))
     return out / f"{name}.md"

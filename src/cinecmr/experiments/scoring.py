@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 FEWEST = 1000  # resamples of a paired test
 VISITS = 2
+_CLASS = re.compile(r"share_\d+")  # score of a class, by its number
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def outputs(runs: Sequence[Sequence[Scored]], column: Column) -> tuple[NDArray[n
         values = [[one.scores.get(column.key, math.nan) for one in run] for run in runs]
         return np.array(values, float), [one.person for one in runs[0]]
     known = [n for n, one in enumerate(runs[0]) if "class" in one.scores]
-    classes = max((sum(name.startswith("share_") for name in one.scores) for one in runs[0]), default=0)
+    classes = max((sum(bool(_CLASS.fullmatch(name)) for name in one.scores) for one in runs[0]), default=0)
     told = [[[*(run[n].scores[f"share_{k}"] for k in range(classes)), run[n].scores["class"]] for n in known]
             for run in runs]  # fmt: skip
     return np.array(told, float).reshape(len(runs), len(known), classes + 1), [runs[0][n].person for n in known]

@@ -108,6 +108,7 @@ class Table:
         published: printed figures by label cells; None where nothing was printed.
         source: where they were printed.
         notes: what a reader must know of ours beside theirs.
+        curve: draw the columns against the last label but one, a number of labelled subjects.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Table:
     published: Mapping[tuple[str, ...], tuple[float | None, ...]] = field(default_factory=dict)
     source: str = "CineMA (Fu et al.)"
     notes: tuple[str, ...] = ()
+    curve: bool = False
 
     def __post_init__(self) -> None:
         labels = [row.labels for row in self.rows]

@@ -33,7 +33,8 @@ def page(table: Table, figures: Figures, differences: Differences, about: Mappin
         lines += [f"Beside each figure that of {table.source}: on other data, with longer training and larger networks "
                   "where the scale is not `full`. Never take the one for the other.", ""]  # fmt: skip
     lines += ["Figures: mean over seeds (2.5th to 97.5th percentile over draws of cases, as in the paper).", ""]
-    lines += [*_main(table, figures), "", "## Differences", ""]
+    drawing = f"![{table.title}]({table.name}-{about.get('scale')}.svg)"
+    lines += [*_main(table, figures), "", *([drawing, ""] if table.curve else []), "## Differences", ""]
     lines += ["The last model of each group minus another, on the same patients: figure (95 % interval, patients drawn "
               "again; p by permutation).", "", *_compared(table, differences)]  # fmt: skip
     lines += ["", "## Worst tenth and failures", ""]

@@ -13,6 +13,8 @@ from cinecmr.anatomy import Landmark, View
 from cinecmr.errors import RefusedInput
 from cinecmr.learn.objective import Loss
 from cinecmr.learn.samples import LONG, Grid
+from cinecmr.measure.hinges import POINTS
+from cinecmr.measure.long_axis import published_gl_shortening, published_mapse
 from cinecmr.study import Findings
 from cinecmr.tasks._learner import Learner, Sample, ViewSettings, stack_of
 from cinecmr.tasks.architecture import DENSE, ask, device_of
@@ -27,10 +29,6 @@ if TYPE_CHECKING:
     from cinecmr.learn.samples import Placing
     from cinecmr.study import Study
 
-POINTS = {
-    View.LAX_2C: (Landmark.MITRAL_2C_ANTERIOR, Landmark.MITRAL_2C_INFERIOR, Landmark.APEX_2C),
-    View.LAX_4C: (Landmark.MITRAL_4C_SEPTAL, Landmark.MITRAL_4C_LATERAL, Landmark.APEX_4C),
-}
 NAMES = ("valve1", "valve2", "apex")
 PHASES = ("LV_ED", "LV_ES")
 WING_WIDTH, WING_CURVE = 10.0, 2.0  # pixels
@@ -180,25 +178,11 @@ class Landmarks(Learner):
         told |= {f"distance_{name}": float(value) for name, value in zip(NAMES, far, strict=True)}
         told["distance_mean"] = float(far.mean())
         if {"LV_ED", "LV_ES"} <= truth.cycle.keys():
-            pair = [truth.cycle["LV_ED"], truth.cycle["LV_ES"]]
-            found_two, true_two = function_of(ours[:, pair]), function_of(true[:, pair])
-            for name, a, b in zip(("mapse", "gl_shortening"), found_two, true_two, strict=True):
+            moments = self.settings.view, truth.cycle["LV_ED"], truth.cycle["LV_ES"]
+            for name, measured in (("mapse", published_mapse), ("gl_shortening", published_gl_shortening)):
+                a, b = measured(found.landmarks, *moments), measured(truth.landmarks, *moments)
                 told |= {f"{name}_error": abs(a - b), f"{name}_found": a, f"{name}_true": b}
         return told
-
-
-def function_of(points: NDArray[np.float64]) -> tuple[float, float]:
-    """MAPSE, mm, and global longitudinal shortening, %, from hinges and apex at ED and ES.
-
-    Args:
-        points: (3, 2, 3): first hinge, second hinge, apex; ED, ES; patient RAS, mm.
-
-    Source: CineMA's code (specification, section 9): mean way of the two hinges, and of the lengths from their middle
-    to the apex the difference as a share of the longer.
-    """
-    mapse = float(np.linalg.norm(points[:2, 0] - points[:2, 1], axis=1).mean())
-    lengths = np.linalg.norm(points[:2].mean(axis=0) - points[2], axis=1)
-    return mapse, float(100 * (lengths.max() - lengths.min()) / lengths.max()) if lengths.max() else 0.0
 
 
 def heatmaps(points: Tensor, size: tuple[int, ...], sigma: float) -> Tensor:

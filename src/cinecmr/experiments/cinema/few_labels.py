@@ -31,6 +31,7 @@ TABLE = Table(
         Column("rvef_error", "RVEF error (points)", limit=20.0),
     ),
     source="none",
+    curve=True,
     notes=(
         "CineMA starts from the masked autoencoder pre-trained here, on what the list of data names.",
         "Copies of ACDC that do not record the true voxel spacing allow Dice and fractions, no mm and ml.",
