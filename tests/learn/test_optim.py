@@ -87,11 +87,16 @@ def test_a_recipe_from_zero_follows_the_recorded_rates_update_by_update():
 def test_early_stopping_takes_the_recorded_decisions():
     told = VALUES["early_stopping"]
     watch = Watch(Stopping("error", told["patience"], told["min_delta"], smaller_is_better=True))
-    saved = math.inf
     for metric, best, count, improved, stop in told["steps[metric,best,count,improved,stop]"]:
         kept = watch.keeps({"error": metric})
         assert (-watch.best, watch.since, kept, watch.over) == (pytest.approx(best), count, improved, stop)
-        saved = min(saved, metric) if kept else saved
+
+
+def test_weights_that_are_worse_than_those_kept_do_not_replace_them():
+    watch = Watch(Stopping("dice", patience=9, progress=1e-3))
+    scores = (0.5, 0.5008, 0.5005, 0.5009, 0.49)
+    assert [watch.keeps({"dice": score}) for score in scores] == [True, True, False, True, False]
+    assert (watch.best, watch.kept, watch.since) == (0.5, 0.5009, 4)
 
 
 def test_a_score_that_is_no_number_is_never_kept_and_wears_patience_out():

@@ -96,8 +96,8 @@ class _Run:
     def _resume(self) -> int:
         facts = checkpoint.load(self.state, self.network, self.average, self.optimiser)
         if self.watch:
-            told: Any = facts.get("watch", {})
-            self.watch.best, self.watch.since = told.get("best"), int(told.get("since", 0))
+            told: Any = facts["watch"]
+            self.watch.best, self.watch.since, self.watch.kept = told["best"], int(told["since"]), told["kept"]
         return int(str(facts["update"]))
 
     @property
@@ -212,15 +212,15 @@ class _Run:
                 leave(self.folder / "best.safetensors", self.network, self.recipe.key)
             self.network.load_state_dict(own)
         if self.watch:
-            told = self.world.gathered([self.watch.best, self.watch.since])[0]
-            self.watch.best, self.watch.since = told[0], int(told[1])
+            told = self.world.gathered([self.watch.best, self.watch.since, self.watch.kept])[0]
+            self.watch.best, self.watch.since, self.watch.kept = told[0], int(told[1]), told[2]
         return scores
 
     def save(self) -> None:
         """Write the checkpoint."""
         facts: dict[str, object] = {"update": self.done, "recipe": self.recipe.key}
         if self.watch:
-            facts["watch"] = {"best": self.watch.best, "since": self.watch.since}
+            facts["watch"] = {"best": self.watch.best, "since": self.watch.since, "kept": self.watch.kept}
         checkpoint.save(self.state, self.network, self.average, self.optimiser, facts)
 
     def finish(self) -> nn.Module:

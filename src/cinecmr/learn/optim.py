@@ -123,11 +123,13 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 class Watch:
     """Counts checks without progress.
 
-    A score that beats the best at all is worth keeping; the best and the count move only when it beats it by
-    `progress`. A score that is no number is never kept and counts as no progress.
+    Weights whose score beats that of the weights kept so far are kept; the best and the count move only when it is
+    beaten by `progress`. (The published code keeps what beats the best, even if less than what it kept last.) A score
+    that is no number is never kept and counts as no progress. For errors, scores here are negative.
 
     Attributes:
-        rule: see there. best: score of the last real progress. since: checks since then.
+        rule: see there. best: score of the last real progress. since: checks since then. kept: score of the weights
+            kept.
 
     Source: specification of CineMA's code, section 8.
     """
@@ -135,6 +137,7 @@ class Watch:
     rule: Stopping
     best: float | None = None
     since: int = 0
+    kept: float | None = None
 
     @property
     def over(self) -> bool:
@@ -154,7 +157,8 @@ class Watch:
         if not math.isfinite(score):
             self.since += 1
             return False
-        better = self.best is None or score > self.best
+        better = self.kept is None or score > self.kept
+        self.kept = score if better else self.kept
         if self.best is None or score > self.best + self.rule.progress:
             self.best, self.since = score, 0
         else:
