@@ -116,6 +116,13 @@ def test_a_table_that_is_not_there_is_refused_with_those_that_are():
         cinema.table("d99")
 
 
+def test_the_pre_training_is_named_by_the_visits_it_will_see(smoke):
+    job = smoke.pretraining()
+    seen = job.objective()
+    assert smoke.scale.plan.recipe(seen.entries, 0).key == job.recipe.key
+    assert not {one.person for one in seen.entries} & {one.person for one in seen.held_out}
+
+
 def test_pre_trained_weights_are_where_the_pre_trained_model_starts(smoke, out):
     from safetensors.torch import load_file
 

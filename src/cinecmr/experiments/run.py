@@ -47,12 +47,14 @@ class Job:
         title: for a person. recipe: decides the result, and names it.
         objective: makes what is trained.
         before: the training whose weights it starts from.
+        timed: makes the same with less data, by which its cost is judged; None for `objective`.
     """
 
     title: str
     recipe: Recipe
     objective: Callable[[], Any]
     before: Job | None = None
+    timed: Callable[[], Any] | None = None
 
     def folder(self, out: Path) -> Path:
         """Where it is kept."""
@@ -196,7 +198,7 @@ def listed(jobs: Sequence[Job], out: Path, device: str) -> list[str]:
 
 def seconds_a_sample(job: Job, device: str) -> float:
     """Time of a forward and a backward pass, for each sample of it."""
-    objective = job.objective()
+    objective = (job.timed or job.objective)()
     network = objective.network().to(device).train()
     batch = objective.batch(np.random.default_rng(0), TIMED)
     before = time.perf_counter()

@@ -10,11 +10,12 @@ from cinecmr.experiments.cinema import CINEMA
 from cinecmr.experiments.cinema.cohorts import PRETRAIN, TEST, TRAIN, VAL, Cohort, cohort, few, shared, unlabelled
 from cinecmr.experiments.cinema.scales import SCALES, SOUND, architecture, changes, epochs, grid, optimiser
 from cinecmr.experiments.run import Job
+from cinecmr.io.subject import subject_name
 from cinecmr.learn.loading import updates_per_epoch
 from cinecmr.learn.recipe import Recipe, Schedule, Stopping, hash_of
 from cinecmr.learn.splits import person_of
 from cinecmr.pretrain import mae
-from cinecmr.pretrain.pool import gather
+from cinecmr.pretrain.pool import Entry, gather
 from cinecmr.pretrain.run import held_apart
 from cinecmr.tasks.classification import Classification, ClassificationSettings
 from cinecmr.tasks.landmarks import Landmarks, LandmarkSettings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     Task = VolumeSegmentation | Regression | Classification | Landmarks
 
+_TIMED = 3  # visits that the cost of a pre-training is judged by
 WARM = 0.05  # share of the updates until the peak, where epochs are not counted
 _INFARCT = (Structure.SCAR, Structure.NO_REFLOW)
 MERGED = {
@@ -144,14 +146,20 @@ class CinemaBench:
     def pretraining(self) -> Job:
         """The masked autoencoder of all views that every task of a scale starts from."""
         if self._before is None:
-            plan = self.scale.plan
-            told, cases = unlabelled(self.data.get(PRETRAIN), self.scale)
-            self.say(f"gathering {told} for pre-training")
-            entries = gather(cases, plan.settings.grids(), self.folder / "pool", plan.frames, self.say)
-            learned, held = held_apart(entries, plan.held_out)
-            self._pretrained_on = told
-            objective = mae.MAE(learned, held, plan.settings)
-            self._before = Job("pre-training", plan.recipe(learned, 0), lambda: objective, None)
+            plan, given = self.scale.plan, self.data.get(PRETRAIN)
+            self._pretrained_on, cases = unlabelled(given, self.scale)
+            grids, pool = plan.settings.grids(), self.folder / "pool"
+            # synthetic visits are all of use: their names are enough for a recipe, and they are made when it is trained
+            named = [Entry(pool, subject_name(case.subject), person_of(case), {}) for case in cases]
+            known = gather(cases, grids, pool, plan.frames, self.say) if given else named
+
+            def objective(count: int | None = None) -> mae.MAE:
+                self.say(f"gathering {self._pretrained_on if count is None else 'a few visits'} for pre-training")
+                learned, held = held_apart(gather(cases[:count], grids, pool, plan.frames, self.say), plan.held_out)
+                return mae.MAE(learned, held if count is None else [], plan.settings)
+
+            recipe = plan.recipe(held_apart(sorted(known, key=lambda one: one.name), plan.held_out)[0], 0)
+            self._before = Job("pre-training", recipe, objective, None, lambda: objective(_TIMED))
         return self._before
 
 
