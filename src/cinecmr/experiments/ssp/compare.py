@@ -140,7 +140,7 @@ def reproduce(name: str, request: Request, plan: Plan, say: Callable[[str], None
     if not study.train(say):
         return []
     about = provenance.about(started, "torch", device_name=request.device, **study.about)
-    made = tables.jobs(table, study.plan, len(study.splits.train), study.slices)
+    made = tables.jobs(table, study.plan, study.slices)
     return [str(tables.told(table, request.out, study.plan, made, about))]
 
 
@@ -155,15 +155,15 @@ def _opened(
     out.mkdir(parents=True, exist_ok=True)
     cases = [(case, folder) for folder in request.data for case in cases_of(folder, request.layout, request.subjects)]
     names = _published_names(cases)
-    chosen = [case for case, _ in cases if not names or subject_name(case.subject) in set(names.values())]
+    wanted_names = set(names.values())
+    chosen = [case for case, _ in cases if not names or subject_name(case.subject) in wanted_names]
     kept = gather(chosen, out / runs.DATA, plan.size.others, say)
     if table is not None:
-        people = len({s.person for s in kept})
-        train = published.TRAINED if names else people - max(1, round(request.test_share * people))
+        train = published.TRAINED if names else runs.people_to_learn_from(kept, request.test_share)
         plan = replace(plan, labels=tuple(sorted({tables.count_of(line, train) for line in table.lines})))
     splits = runs.keep(out, runs.published(names, plan) if names else runs.balanced(kept, plan, request.test_share))
     slices = runs.slices_by_count({s.name: s for s in kept}, splits, plan)
-    jobs = partial(_asked, table, len(splits.train), slices)
+    jobs = partial(_asked, table, slices)
     paces = runs.pace(out, plan, splits)
     if not (out / PLAN).is_file():
         pool = (
@@ -181,22 +181,23 @@ def _opened(
     return _Study(request, plan, splits, slices, paces, jobs, about)
 
 
-def _asked(table: tables.StudyTable | None, train: int, slices: dict[int, float], plan: Plan) -> list[Job]:
+def _asked(table: tables.StudyTable | None, slices: dict[int, float], plan: Plan) -> list[Job]:
     """The trainings with labels of a table, or of the whole comparison."""
     if table is None:
         return planning.jobs(plan, slices)
-    return list(dict.fromkeys(tables.jobs(table, plan, train, slices).values()))
+    return list(dict.fromkeys(tables.jobs(table, plan, slices).values()))
 
 
 def _published_names(cases: Sequence[tuple[Case, str]]) -> dict[str, str]:
     """Names of subjects by published identifier, where the data are exactly those of the paper; else none."""
+    folders = {folder: recognised(Path(folder)) for folder in {folder for _, folder in cases} if Path(folder).is_dir()}
+    if sorted(folders.values()) != [["mnms"], ["mnms2"]]:
+        return {}
     found = {}
     for case, folder in cases:
-        layouts = recognised(Path(folder)) if Path(folder).is_dir() else []
-        if layouts not in (["mnms"], ["mnms2"]):
-            return {}
-        if layouts == ["mnms"] or published.without_overlap([case]):
-            found[published.identifier(case, layouts[0])] = subject_name(case.subject)
+        (layout,) = folders[folder]
+        if layout == "mnms" or published.without_overlap([case]):
+            found[published.identifier(case, layout)] = subject_name(case.subject)
     return found if published.is_published(list(found)) else {}
 
 

@@ -86,6 +86,12 @@ def balanced(subjects: Sequence[Subject], plan: Plan, test_share: float) -> Spli
     return Splits(train, test, subsets)
 
 
+def people_to_learn_from(subjects: Sequence[Subject], test_share: float) -> int:
+    """How many people `balanced` leaves to learn from."""
+    train = set(balanced(subjects, Plan(labels=(1,), seeds=1), test_share).train)
+    return len({one.person for one in subjects if one.name in train})
+
+
 def _unread() -> Any:
     """In the place of a case's images where only its names are looked at."""
     raise NotImplementedError
@@ -310,8 +316,14 @@ def within(
 
 def cost(plan: Plan, paces: dict[str, float], todo: Sequence[Job], tests: int, workers: int) -> float:
     """Seconds on the clock that a whole study takes."""
-    labels = sum(job.updates * paces[SCRATCH] + tests * paces["score"] for job in todo)
-    return (labels + sum(job.updates * paces[job.init] for job in before(plan, todo))) / workers
+    return sum(costs(job, paces, tests) for job in (*before(plan, todo), *todo)) / workers
+
+
+def costs(job: Job, paces: dict[str, float], tests: int) -> float:
+    """Seconds of one job."""
+    if job.pretraining:
+        return job.updates * paces[job.init]
+    return job.updates * paces[SCRATCH] + tests * paces["score"]
 
 
 def before(plan: Plan, todo: Sequence[Job]) -> list[Job]:
@@ -336,12 +348,13 @@ def run(
     first = before(plan, todo)
     started, finished = time.monotonic(), 0
     waiting = [[job for job in group if not done(out, plan, job, splits)] for group in (first, list(todo))]
-    weights = {job: float(job.updates) for group in waiting for job in group}
+    paces, tests = pace(out, plan, splits), len(splits.test)
+    weights = {job: costs(job, paces, tests) for group in waiting for job in group}
+    behind = 0.0
     for group in waiting:
         for job in _finished(out, plan, group, workers, device):
-            finished += 1
-            share = sum(weights[j] for j in weights if done(out, plan, j, splits)) / sum(weights.values())
-            left = (time.monotonic() - started) * (1 - share) / max(share, 1e-9)
+            finished, behind = finished + 1, behind + weights[job]
+            left = (time.monotonic() - started) * (sum(weights.values()) - behind) / behind
             say(f"{finished} of {len(weights)}  {told(job)}  about {clock(left)} left")
 
 

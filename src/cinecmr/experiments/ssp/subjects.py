@@ -199,8 +199,14 @@ def _keep(case: Case, path: Path, others: int) -> str:
     frames = sorted({*drawn, ed, *spaced})
     data = image.data[..., frames]
     whole = data.astype(np.int16) if _are_small_whole_numbers(data) else data.astype(np.float32)
-    arrays: dict[str, Any] = {"data": whole, "affine": image.affine, "times": image.times[frames], "labels": labels[..., frames],
-              "ed": np.array(frames.index(ed)), "missing": np.array(image.missing_slices, int)}  # fmt: skip
+    arrays: dict[str, Any] = {
+        "data": whole,
+        "affine": image.affine,
+        "times": image.times[frames],
+        "labels": labels[..., frames],
+        "ed": np.array(frames.index(ed)),
+        "missing": np.array(image.missing_slices, int),
+    }
 
     def write(target: Path) -> None:
         with target.open("wb") as file:

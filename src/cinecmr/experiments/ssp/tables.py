@@ -79,15 +79,15 @@ def count_of(line: Line, train: int) -> int:
     return max(1, round(line.share * train))
 
 
-def jobs(table: StudyTable, plan: Plan, train: int, slices: dict[int, float]) -> dict[tuple[Line, int], Job]:
-    """The trainings of a table by line and seed.
+def jobs(table: StudyTable, plan: Plan, slices: dict[int, float]) -> dict[tuple[Line, int], Job]:
+    """The trainings of a table by line and seed; `slices` with labels by number of labelled subjects.
 
     As in the paper, an epoch is a pass over the labelled slices, so fewer labelled subjects also mean fewer updates.
     """
-    most = max(slices.values())
+    everyone, most = max(slices), max(slices.values())
     found = {}
     for line in table.lines:
-        count = count_of(line, train)
+        count = count_of(line, everyone)
         for seed in range(plan.seeds):
             updates = max(1, round(plan.updates * slices[count] / most))
             found[line, seed] = Job(line.init, count, seed, updates, line.phase, line.vendors, line.augment)
