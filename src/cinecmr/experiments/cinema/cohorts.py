@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 TRAIN, VAL, TEST = "train", "val", "test"
 PRETRAIN = "pretrain"  # the name under which visits without labels are given
 WRITTEN = "written.json"
+VERSION = 2  # of how synthetic hearts pose: what was written by another is left alone
 FIRST_SEED = 700_000
 FEW_TESTED, FEW_SEED = 20, 0
 RETEST = "test_retest_100"
@@ -154,7 +155,8 @@ def _posing(name: str, scale: Scale, folder: Path, say: Callable[[str], None]) -
     count = max(4, scale.subjects // 2) if late else scale.subjects
     count = 2 if name == "rescan" and scale.name == "smoke" else count
     first = FIRST_SEED + (0 if scale.name == "smoke" else 1000 * sorted(TITLES).index(name))
-    settings = {"name": name, "subjects": count, "first": first, "frames": scale.frames, "matrix": scale.matrix}
+    settings = {"name": name, "subjects": count, "first": first, "frames": scale.frames, "matrix": scale.matrix,
+                "version": VERSION}  # fmt: skip
     place = folder / f"{name}-{hash_of(settings)}"
     if not (place / WRITTEN).is_file():
         say(f"making {count} synthetic hearts in place of {TITLES[name]}")
@@ -182,7 +184,10 @@ def _hearts(name: str, count: int, first: int, scale: Scale) -> Iterator[Case]:
 def _heart(
     seed: int, disease: Disease | None, frames: int, matrix: int, visit: int, late: bool
 ) -> tuple[Study, Findings]:
-    """A synthetic visit with all cine views, or of the short axis in three contrasts; small ones are kept."""
+    """A synthetic visit with all cine views, or of the short axis in three contrasts; machines take turns.
+
+    Small ones are kept: several data sets are posed by the same hearts then.
+    """
     return (_kept if matrix and matrix <= _SMALL else _made)(seed, disease, frames, matrix, visit, late)
 
 
@@ -192,6 +197,7 @@ _SMALL = 64  # pixels
 def _made(
     seed: int, disease: Disease | None, frames: int, matrix: int, visit: int, late: bool
 ) -> tuple[Study, Findings]:
+    from cinecmr.phantom.scanner import PRESETS
     from cinecmr.phantom.study import synthetic_study
 
     return synthetic_study(
@@ -200,6 +206,7 @@ def _made(
         frames=frames,
         long_axis=not late,
         rescan=visit,
+        scanner=list(PRESETS.values())[seed % len(PRESETS)],
         matrix=(matrix, matrix) if matrix else None,
         contrasts=(Contrast.CINE, Contrast.LGE, Contrast.T2) if late else (Contrast.CINE,),
     )
