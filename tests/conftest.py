@@ -23,6 +23,7 @@ SLOW = {
     "contracts/test_tables.py",
     "contracts/test_tasks.py",
     "datasets/test_layouts.py",
+    "experiments/test_cc_cmr.py",
     "experiments/test_phantom_realism.py",
     "io/test_dicom_pictures.py",
     "io/test_dicom_rows.py",
