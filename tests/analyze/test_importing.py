@@ -152,6 +152,32 @@ def test_a_plane_is_read_by_a_long_axis_model_and_a_stack_is_refused(shelf, tmp_
     assert told.value.code == "other-view"
 
 
+def test_seeds_joined_by_plus_are_averaged(shelf, tmp_path):
+    made = []
+    for seed in (0, 1, 2):
+        network, weights = published(
+            tmp_path / str(seed), file=f"finetuned/segmentation/acdc_sax/acdc_sax_{seed}.safetensors"
+        )
+        changed = {name: tensor * (1 + 0.3 * seed) for name, tensor in network.state_dict().items()}
+        save_file(changed, weights)
+        network.load_state_dict(changed)
+        made.append(network)
+        bring(Request(str(weights), name=f"seed-{seed}"), say=lambda _: None)
+
+    class Mean(torch.nn.Module):
+        def forward(self, image):
+            return torch.stack([network(image).softmax(1) for network in made]).mean(0).log()
+
+    truth = PublishedReader(Mean(), PublishedReadingSettings("sax", (2.0, 2.0, 10.0), (8, 8, 2))).labels(an_image())
+    together = run.segmenter("seed-0+seed-1+seed-2", "cpu")
+    np.testing.assert_array_equal(together.segment(an_image()), truth)
+    assert not np.array_equal(models.load("seed-0").segment(an_image()), truth)
+    assert [part.split("@")[0] for part in together.source.split("+")] == ["seed-0", "seed-1", "seed-2"]
+    with pytest.raises(RefusedInput, match="seed-0 and sax-unet cannot be averaged") as told:
+        run.segmenter("seed-0+sax-unet", "cpu")
+    assert told.value.code == "not-alike"
+
+
 CONVVIT = {"model": {"name": "resnet", "views": "sax", "n_frames": 2, "out_chans": None,
                      "resnet": {"depth": 18, "layer_inplanes": [2, 2, 2, 2]}},
            "data": {"name": "acdc", "sax": {"patch_size": [32, 32, 4]}}}  # fmt: skip

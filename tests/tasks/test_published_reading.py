@@ -187,7 +187,7 @@ def test_a_heart_is_found_near_the_middle_at_once_and_elsewhere_in_windows(rows,
     data[rows, columns] = 99
     reader = PublishedReader(Bright(), STACK)
     asked = []
-    reader.network.register_forward_hook(lambda *_: asked.append(1))
+    reader.networks[0][0].register_forward_hook(lambda *_: asked.append(1))
     found = reader.labels(Image(data, np.diag([2.0, 2.0, 10.0, 1.0]), np.zeros(1)))
     np.testing.assert_array_equal(found == Structure.LV, data == 99)
     assert len(asked) == reads

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from cinecmr.networks.inference import Way
     from cinecmr.study import Image
     from cinecmr.tasks.published_reading import PublishedReader
     from cinecmr.tasks.reading import Reader
@@ -174,6 +175,13 @@ class Model:
         """Name and first digits of the checksum, for `Measurement.source`."""
         return f"{self.name}@{self.sha256[:8]}"
 
+    @property
+    def way(self) -> Way:
+        """Precision and compilation."""
+        from cinecmr.networks.inference import Way
+
+        return Way(**self._way)
+
     @cached_property
     def network(self) -> nn.Module:
         """The network with its weights, whatever it answers."""
@@ -201,7 +209,7 @@ class Model:
         """
         from cinecmr.networks.inference import Ready, Way
 
-        way = Way(**self._way)
+        way = self.way
         if self.card.family == "stack":
             from cinecmr.tasks.reading import Reader, ReadingSettings
 
@@ -227,6 +235,11 @@ class Model:
             RefusedInput: the model draws no labels, or labels of one plane where the image is a stack.
         """
         reader = self.reader
+        self.check_view(image)
+        return reader.labels(image, progress)
+
+    def check_view(self, image: Image) -> None:
+        """Refuse a stack to a model of one plane."""
         plane = len(self.card.reading.get("patch", (0, 0, 0))) == 2
         if plane and image.slices != 1:
             raise RefusedInput(
@@ -234,12 +247,51 @@ class Model:
                 f"{self.name} reads one plane ({self.card.reading['view']}), the image has {image.slices} slices; "
                 "give that view to `cinecmr segment`, or choose a short-axis model",
             )
-        return reader.labels(image, progress)
 
 
 def _frozen(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they stand in JSON, lists as tuples."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+
+
+class Ensemble:
+    """Several models of one data set and view, such as the published seeds, whose class shares are averaged.
+
+    Args:
+        members: imported published models that read alike.
+
+    Raises:
+        RefusedInput: they are not, or read differently.
+    """
+
+    def __init__(self, members: list[Model]) -> None:
+        first = members[0]
+        for member in members:
+            alike = (member.card.codes, member.card.reading) == (first.card.codes, first.card.reading)
+            if member.card.family != "published" or not member.card.codes or not alike:
+                raise RefusedInput(
+                    "not-alike",
+                    f"{first.name} and {member.name} cannot be averaged: only published models with the same labels, "
+                    "view and spacing can",
+                )
+        self._members = members
+        self.name = "+".join(member.name for member in members)
+        self.source = "+".join(member.source for member in members)
+        self.sha256 = hashlib.sha256("".join(member.sha256 for member in members).encode()).hexdigest()
+
+    @cached_property
+    def reader(self) -> PublishedReader:
+        """All networks and the one way they are asked."""
+        from cinecmr.tasks.published_reading import PublishedReader, PublishedReadingSettings
+
+        first = self._members[0]
+        settings = PublishedReadingSettings(**_frozen(first.card.reading))
+        return PublishedReader([member.network for member in self._members], settings, first.device, first.way)
+
+    def segment(self, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
+        """(x, y, z, t) `Structure` codes on the image's own grid; see `Model.segment`."""
+        self._members[0].check_view(image)
+        return self.reader.labels(image, progress)
 
 
 def load(

@@ -122,14 +122,15 @@ def segmenter(
     precision: str = "fp32",
     compiled: bool = False,
 ) -> Segmenter:
-    """The model of that name, shipped or imported into a folder, or the labels of a file in its place."""
+    """The model of that name, shipped or imported, several joined by "+", or the labels of a file in their place."""
     if labels is not None:
         from cinecmr.analyze.given import GivenLabels
 
         return GivenLabels(labels)
     from cinecmr.analyze import models
 
-    return models.load(name, device, folder, precision, compiled)
+    members = [models.load(one, device, folder, precision, compiled) for one in name.split("+")]
+    return models.Ensemble(members) if len(members) > 1 else members[0]
 
 
 def provenance(model: Segmenter, options: Mapping[str, object]) -> dict[str, str]:

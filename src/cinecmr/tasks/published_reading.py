@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from cinecmr.anatomy import Structure
 from cinecmr.learn.samples import starts, window
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-    from torch import nn
 
     from cinecmr.networks.inference import Way
     from cinecmr.study import Image
@@ -72,20 +72,20 @@ class PublishedReader:
     read whole, in windows that overlap by half. Grey values are scaled in the crop.
 
     Args:
-        network: class scores from (batch, 1, x, y[, z]), as a tensor or by view.
+        network: class scores from (batch, 1, x, y[, z]), as a tensor or by view; or several, whose shares are averaged.
         settings: see there.
         device, way: where and how the network runs.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: nn.Module | Sequence[nn.Module],
         settings: PublishedReadingSettings | None = None,
         device: str = "cpu",
         way: Way | None = None,
     ) -> None:
-        self.by_view = isinstance(network, MultiView)
-        self.network = Ready(network, device, way)
+        several = [network] if isinstance(network, nn.Module) else list(network)
+        self.networks = [(Ready(one, device, way), isinstance(one, MultiView)) for one in several]
         self.settings = settings or PublishedReadingSettings()
         self.device = device
 
@@ -168,6 +168,9 @@ class PublishedReader:
 
     def _asked(self, patch: NDArray[np.float32]) -> NDArray[np.float32]:
         eaten = torch.from_numpy(np.ascontiguousarray(patch))[None, None].to(self.device)
-        answer = self.network({self.settings.view: eaten} if self.by_view else eaten)
-        scores: torch.Tensor = answer[self.settings.view] if isinstance(answer, dict) else answer
-        return np.asarray(scores[0].float().softmax(0).cpu().numpy(), np.float32)
+        total = torch.zeros(())
+        for network, by_view in self.networks:
+            answer = network({self.settings.view: eaten} if by_view else eaten)
+            scores: torch.Tensor = answer[self.settings.view] if by_view else answer
+            total = total + scores[0].softmax(0).cpu()
+        return np.asarray((total / len(self.networks)).numpy(), np.float32)
