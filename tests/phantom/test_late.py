@@ -10,7 +10,7 @@ from cinecmr.anatomy import Disease, Structure
 from cinecmr.phantom import late
 from cinecmr.phantom.chest import Chest, Tissue
 from cinecmr.phantom.heart import Heart, Person
-from cinecmr.phantom.scanner import BLOOD, Look, Scanner
+from cinecmr.phantom.scanner import BLOOD, Exposure, Look, Scanner
 from cinecmr.phantom.scar import EVERYWHERE, Patch, Scar
 from cinecmr.phantom.scene import Scene
 from cinecmr.phantom.shape import Region
@@ -44,7 +44,7 @@ def a_slice(scar, disease=Disease.INFARCT, size=64, step=1.7):
 def seen(how, scar, disease=Disease.INFARCT, **options):
     """Mean of the inner pixels of every label of a noiseless slice."""
     scene, points, labels = a_slice(scar, disease)
-    picture = how(scene, points, UP, CLEAN, LOOK, np.random.default_rng(0), **options)
+    picture = how(scene, Exposure(points, UP, CLEAN, LOOK, np.random.default_rng(0)), **options)
     assert picture.shape == labels.shape
     inner = {code: ndimage.binary_erosion(labels == code) for code in map(Structure, np.unique(labels))}
     return {code: float(np.median(picture[where])) for code, where in inner.items() if where.any()}

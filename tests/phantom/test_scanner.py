@@ -58,11 +58,11 @@ class TwoLayers:
     def __init__(self, below, above, edge=0.0):
         self.below, self.above, self.edge = below, above, edge
 
-    def tissues(self, points):
-        return np.where(points[..., 2] < self.edge, self.below, self.above).astype(np.uint8)
+    def layer(self, points):
+        return SimpleNamespace(points=points, spots=SimpleNamespace(noise=np.zeros_like(points[..., 0])))
 
-    def _texture(self, x, y, z):
-        return np.zeros_like(x)
+    def paint(self, layer):
+        return np.where(layer.points[..., 2] < self.edge, self.below, self.above).astype(np.uint8)
 
 
 def still_look(opposed=False):
@@ -155,11 +155,12 @@ def test_bands_only_take_signal_away():
 def test_flow_modulates_blood_and_leaves_muscle_alone():
     waves = np.array([[0.05, 0.02, 0.0, 0.3]] * 3, np.float32)
     look = replace(still_look(), flow=0.2, waves=waves)
-    x, y = np.meshgrid(np.arange(-80, 80, 4.0), np.arange(-80, 80, 4.0), indexing="ij")
+    x, y = np.meshgrid(*2 * [np.arange(-80, 80, 4, np.float32)], indexing="ij")
+    points = np.stack([x, y, 0 * x], axis=-1)
     for tissue, varies in ((Tissue.BLOOD_LEFT, True), (Tissue.BLOOD_VESSEL, True), (Tissue.MYOCARDIUM, False)):
-        scene = SimpleNamespace(tissues=lambda p, c=tissue: np.full(p.shape[:-1], c, np.uint8), time=0.0)
-        scene._texture = lambda x, y, z: np.zeros_like(x)
-        found = slice_signal(scene, np.stack([x, y, 0 * x], axis=-1).astype(np.float32), UP, 8.0, look)
+        found = slice_signal(
+            TwoLayers(tissue, tissue), np.stack([x, y, 0 * x], axis=-1).astype(np.float32), UP, 8.0, look
+        )
         assert bool(np.ptp(found) > 0.1 * found.mean()) is varies
 
 

@@ -8,7 +8,7 @@ from cinecmr.phantom.chest import Chest, Tissue
 from cinecmr.phantom.heart import Heart
 from cinecmr.phantom.motion import forward
 from cinecmr.phantom.population import draw_heart
-from cinecmr.phantom.scanner import Look, Scanner, layers
+from cinecmr.phantom.scanner import Exposure, Look, Scanner, layers
 from cinecmr.phantom.scene import Scene
 from cinecmr.phantom.shape import LeftVentricle, Region
 from cinecmr.phantom.surroundings import draw_chest
@@ -51,7 +51,7 @@ def test_intensity_at_material_points_follows_the_pattern_for_300_ms(millisecond
     heart = INFARCTED
     time = milliseconds / 1000 / heart.beat.rr_s
     pixels = plane(heart, share)
-    picture = tagged(Scene(heart, CHEST, time), pixels, UP, MACHINE, LOOK, np.random.default_rng(0))
+    picture = tagged(Scene(heart, CHEST, time), Exposure(pixels, UP, MACHINE, LOOK, np.random.default_rng(0)))
     at_rest = wall_points(heart, np.random.default_rng(1))
     now = forward(heart, at_rest, time)
     in_slice = np.abs(now[:, 2] - pixels[0, 0, 2]) < 1.0
@@ -77,7 +77,7 @@ def test_tissue_is_traced_back_to_where_it_was():
 
 def test_at_rest_lines_lie_where_the_pulses_put_them():
     pixels = plane(INFARCTED)
-    picture = tagged(Scene(INFARCTED, CHEST, 0.0), pixels, UP, CLEAN, LOOK, np.random.default_rng(0))
+    picture = tagged(Scene(INFARCTED, CHEST, 0.0), Exposure(pixels, UP, CLEAN, LOOK, np.random.default_rng(0)))
     labels = INFARCTED.labels(pixels, 0.0)
     expected = analytic(pixels.astype(float), 0.5 * (pixels[0, 0] + pixels[-1, -1]))
     for code, density in ((2, 0.85 / 0.95), (3, 1.0)):
@@ -108,7 +108,7 @@ def test_blood_carries_its_tags_away():
 
     def contrast(milliseconds):
         time = milliseconds / 1000 / heart.beat.rr_s
-        picture = tagged(Scene(heart, CHEST, time), pixels, UP, CLEAN, LOOK, np.random.default_rng(0))
+        picture = tagged(Scene(heart, CHEST, time), Exposure(pixels, UP, CLEAN, LOOK, np.random.default_rng(0)))
         labels = heart.labels(pixels, time)
         return [np.std(picture[ndimage.binary_erosion(labels == code, iterations=2)]) for code in (3, 2)]
 
@@ -135,7 +135,7 @@ def test_the_difference_of_two_patterns_has_no_recovered_part():
     wall = ndimage.binary_erosion(labels == 2)
     for complementary in (True, False):
         tags = Tags(angles=(45.0,), complementary=complementary)
-        picture = tagged(scene, pixels, UP, CLEAN, LOOK, np.random.default_rng(0), tags=tags)
+        picture = tagged(scene, Exposure(pixels, UP, CLEAN, LOOK, np.random.default_rng(0)), tags=tags)
         middle = CSPAMM_ZERO if complementary else 0.85 / 0.95
         lines = np.ptp(np.percentile(picture[wall], (5, 95)))
         assert lines > 0.35
@@ -171,9 +171,8 @@ def test_what_stands_still_is_painted_once_for_all_frames():
     pixels = plane(heart, 0, size=40)
     scenes = [Scene(heart, chest, time) for time in (0.0, 0.3)]
     behind = layers(scenes[0], pixels, UP, MACHINE.slice_mm)
-    once, alone = (
-        tagged(scenes[1], pixels, UP, MACHINE, LOOK, np.random.default_rng(0), behind=known) for known in (behind, ())
-    )
+    hows = [Exposure(pixels, UP, MACHINE, LOOK, np.random.default_rng(0), known) for known in (behind, ())]
+    once, alone = (tagged(scenes[1], how) for how in hows)
     np.testing.assert_array_equal(once, alone)
-    other = tagged(scenes[0], pixels, UP, MACHINE, LOOK, np.random.default_rng(0), behind=behind)
+    other = tagged(scenes[0], Exposure(pixels, UP, MACHINE, LOOK, np.random.default_rng(0), behind))
     assert not np.array_equal(once, other)

@@ -21,7 +21,7 @@ _WHO = ("age", "male", "body")  # who has a disease does not depend on how sever
 
 @dataclass(frozen=True)
 class Group:
-    """How one disease shapes the heart. Pairs are mean and standard deviation.
+    """How one disease shapes the heart. Pairs are mean and standard deviation; what is not said is a healthy heart's.
 
     Attributes:
         volume: end-diastolic volume of the left ventricle against a healthy one of the same body.
@@ -40,15 +40,15 @@ class Group:
             whose mean is 17.5 + 4.5 times this.
     """
 
-    volume: Range
-    hollow: Range
-    slimness: Range
-    ef: Range
-    shortening: Range
-    fullness: Range
-    taper: Range
-    rv_reach: Range
-    rv_squeeze: Range
+    volume: Range = (1.0, 0.1)
+    hollow: Range = (0.765, 0.02)
+    slimness: Range = (1.24, 0.08)
+    ef: Range = (61, 5)
+    shortening: Range = (0.15, 0.02)
+    fullness: Range = (2.4, 0.15)
+    taper: Range = (0.03, 0.03)
+    rv_reach: Range = (0.98, 0.09)
+    rv_squeeze: Range = (0.8, 0.05)
     rv_apical: Range = (1.0, 0.1)
     rv_apex: Range = (0.10, 0.04)
     rv_angle: Range = (0.9, 0.06)
@@ -88,83 +88,69 @@ class Group:
 
 
 GROUPS: dict[Disease, Group] = {
-    Disease.NORMAL: Group(
-        (1.0, 0.10),
-        (0.765, 0.02),
-        (1.24, 0.08),
-        (61, 5),
-        (0.15, 0.02),
-        (2.4, 0.15),
-        (0.03, 0.03),
-        (0.98, 0.09),
-        (0.80, 0.05),
-    ),
+    Disease.NORMAL: Group(),
     Disease.DCM: Group(
-        (1.9, 0.35),
-        (0.80, 0.02),
-        (1.12, 0.08),
-        (18, 7),
-        (0.05, 0.02),
-        (2.7, 0.25),
-        (0.12, 0.05),
-        (0.78, 0.20),
-        (0.88, 0.08),
-        (1.0, 0.2),
-        (0.13, 0.06),
-        (0.82, 0.07),
+        volume=(1.9, 0.35),
+        hollow=(0.8, 0.02),
+        slimness=(1.12, 0.08),
+        ef=(18, 7),
+        shortening=(0.05, 0.02),
+        fullness=(2.7, 0.25),
+        taper=(0.12, 0.05),
+        rv_reach=(0.78, 0.2),
+        rv_squeeze=(0.88, 0.08),
+        rv_apical=(1.0, 0.2),
+        rv_apex=(0.13, 0.06),
+        rv_angle=(0.82, 0.07),
     ),
     Disease.HCM: Group(
-        (0.92, 0.14),
-        (0.68, 0.04),
-        (1.14, 0.09),
-        (69, 5),
-        (0.14, 0.03),
-        (2.4, 0.25),
-        (0.08, 0.05),
-        (0.74, 0.11),
-        (0.73, 0.06),
-        (0.7, 0.15),
-        (0.20, 0.06),
-        (0.74, 0.06),
+        volume=(0.92, 0.14),
+        hollow=(0.68, 0.04),
+        slimness=(1.14, 0.09),
+        ef=(69, 5),
+        shortening=(0.14, 0.03),
+        fullness=(2.4, 0.25),
+        taper=(0.08, 0.05),
+        rv_reach=(0.74, 0.11),
+        rv_squeeze=(0.73, 0.06),
+        rv_apical=(0.7, 0.15),
+        rv_apex=(0.2, 0.06),
+        rv_angle=(0.74, 0.06),
         slope=(0.26, 0.07),  # a thick wall closes the apical half of its cavity
     ),
     Disease.INFARCT: Group(
-        (1.35, 0.3),
-        (0.79, 0.025),
-        (1.15, 0.09),
-        (33, 8),
-        (0.09, 0.03),
-        (2.6, 0.25),
-        (0.07, 0.05),
-        (0.72, 0.16),
-        (0.77, 0.08),
-        (1.0, 0.2),
-        (0.15, 0.06),
+        volume=(1.35, 0.3),
+        hollow=(0.79, 0.025),
+        slimness=(1.15, 0.09),
+        ef=(33, 8),
+        shortening=(0.09, 0.03),
+        fullness=(2.6, 0.25),
+        taper=(0.07, 0.05),
+        rv_reach=(0.72, 0.16),
+        rv_squeeze=(0.77, 0.08),
+        rv_apical=(1.0, 0.2),
+        rv_apex=(0.15, 0.06),
     ),
     Disease.ABNORMAL_RV: Group(
-        (0.92, 0.16),
-        (0.785, 0.025),
-        (1.24, 0.10),
-        (55, 8),
-        (0.12, 0.03),
-        (2.35, 0.2),
-        (0.04, 0.04),
-        (1.2, 0.22),
-        (0.93, 0.06),
-        (2.2, 0.5),
-        (-0.02, 0.03),
-        (0.9, 0.06),
-        (0.09, 0.06),
+        volume=(0.92, 0.16),
+        hollow=(0.785, 0.025),
+        slimness=(1.24, 0.1),
+        ef=(55, 8),
+        shortening=(0.12, 0.03),
+        fullness=(2.35, 0.2),
+        taper=(0.04, 0.04),
+        rv_reach=(1.2, 0.22),
+        rv_squeeze=(0.93, 0.06),
+        rv_apical=(2.2, 0.5),
+        rv_apex=(-0.02, 0.03),
+        flattening=(0.09, 0.06),
     ),
     # The left ventricle is near normal; the right one is wide, thin and moves out where it should move in.
     Disease.ARVC: Group(
         volume=(1.0, 0.12),
         hollow=(0.775, 0.02),
-        slimness=(1.24, 0.08),
         ef=(56, 5),
         shortening=(0.13, 0.02),
-        fullness=(2.4, 0.15),
-        taper=(0.03, 0.03),
         rv_reach=(1.3, 0.15),
         rv_squeeze=(0.92, 0.04),
         rv_apical=(1.7, 0.3),
@@ -176,15 +162,12 @@ GROUPS: dict[Disease, Group] = {
     ),
     # Concentric: more wall around the same cavity; the ejection fraction holds, the long axis shortens less.
     Disease.HYPERTENSIVE: Group(
-        volume=(1.0, 0.10),
-        hollow=(0.70, 0.02),
-        slimness=(1.20, 0.07),
+        hollow=(0.7, 0.02),
+        slimness=(1.2, 0.07),
         ef=(63, 4),
         shortening=(0.115, 0.02),
-        fullness=(2.4, 0.15),
         taper=(0.04, 0.03),
         rv_reach=(0.92, 0.09),
-        rv_squeeze=(0.80, 0.05),
         slope=(0.13, 0.04),
         age=(42, 84),
         body=2.5,
@@ -196,10 +179,8 @@ GROUPS: dict[Disease, Group] = {
         slimness=(1.22, 0.07),
         ef=(59, 4),
         shortening=(0.155, 0.02),
-        fullness=(2.4, 0.15),
-        taper=(0.03, 0.03),
         rv_reach=(1.04, 0.08),
-        rv_squeeze=(0.80, 0.04),
+        rv_squeeze=(0.8, 0.04),
         rate=(55, 6),
         age=(18, 42),
         body=1.2,
@@ -211,9 +192,8 @@ GROUPS: dict[Disease, Group] = {
         slimness=(1.18, 0.07),
         ef=(53, 6),
         shortening=(0.075, 0.02),
-        fullness=(2.4, 0.15),
         taper=(0.04, 0.03),
-        rv_reach=(0.80, 0.09),
+        rv_reach=(0.8, 0.09),
         rv_squeeze=(0.85, 0.05),
         slope=(0.24, 0.04),
         rv_wall=(6.5, 0.9),

@@ -7,20 +7,20 @@ blood; water in an acute infarct is bright.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cinecmr.anatomy import Disease, Structure
 from cinecmr.phantom.chest import Tissue
-from cinecmr.phantom.scanner import BLOOD, Look, Scanner, expose, relaxation, slice_signal
+from cinecmr.phantom.scanner import BLOOD, relaxation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cinecmr.phantom.heart import Heart
-    from cinecmr.phantom.scanner import Alter
+    from cinecmr.phantom.scanner import Alter, Exposure, Scanner
     from cinecmr.phantom.scene import Scene
 
 # T1, ms at 1.5 T, ten to fifteen minutes after 0.15 mmol/kg of an extracellular agent; rounded from what Look-Locker
@@ -113,26 +113,12 @@ def scar_labels(labels: NDArray[np.uint8], scene: Scene, points: NDArray[np.floa
     return found
 
 
-def lge(
-    scene: Scene,
-    points: NDArray[np.float32],
-    normal: NDArray[np.float32],
-    scanner: Scanner,
-    look: Look,
-    rng: np.random.Generator,
-    *,
-    late_ms: float = 0.0,
-    psir: bool = False,
-) -> NDArray[np.float32]:
+def lge(scene: Scene, how: Exposure, *, late_ms: float = 0.0, psir: bool = False) -> NDArray[np.float32]:
     """One slice of late gadolinium enhancement.
 
     Args:
         scene: heart and chest, at `moment` of the beat.
-        points: (x, y, 3) centres of the pixels, heart coordinates, mm.
-        normal: (3,) unit normal of the slice.
-        scanner: thickness, point spread and coils; blood is noisier than in the cine.
-        look: grain and coils of this study.
-        rng: of the noise.
+        how: the slice; blood is noisier than in the cine.
         late_ms: how far the inversion time misses the null of normal muscle: too late is positive.
         psir: phase sensitive: the sign is kept, nulled muscle is at `PSIR_ZERO` and what is darker than it lies below.
             Otherwise the magnitude, in which what has not yet passed zero is bright again.
@@ -140,19 +126,10 @@ def lge(
     Returns:
         (x, y), not negative; blood of a heart without amyloid is 1 away from zero magnetisation.
     """
-    signals = late_signals(scene.heart, scanner, late_ms)
-    seen = replace(look, signals=signals.tissues, opposed=False, flow=0.5 * look.flow)
-    signal = slice_signal(
-        scene,
-        points,
-        normal,
-        scanner.slice_mm,
-        seen,
-        alter=_marker(scene, signals, float(signals.tissues[Tissue.BLOOD_RIGHT])),
-    )
-    machine = replace(scanner, snr=0.6 * scanner.snr, banding=0.0)
-    blood = _usual_blood(scanner, _repeat_ms(scene.heart))
-    picture = expose(signal, points, machine, seen, rng, bright=blood, signed=psir)
+    signals = late_signals(scene.heart, how.scanner, late_ms)
+    mark = _marker(scene, signals, float(signals.tissues[Tissue.BLOOD_RIGHT]))
+    blood = _usual_blood(how.scanner, _repeat_ms(scene.heart))
+    picture = how.taken(scene, signals.tissues, mark, snr=0.6, flow=0.5, bright=blood, signed=psir)
     return np.clip(picture + np.float32(PSIR_ZERO), 0, None) if psir else picture
 
 
@@ -176,31 +153,19 @@ def late_signals(heart: Heart, scanner: Scanner, late_ms: float = 0.0) -> Signal
     return Signals(tissues, {kind: density * recovered(longer * t1, wait, repeat) for kind, t1 in kinds.items()})
 
 
-def t2(
-    scene: Scene,
-    points: NDArray[np.float32],
-    normal: NDArray[np.float32],
-    scanner: Scanner,
-    look: Look,
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
+def t2(scene: Scene, how: Exposure) -> NDArray[np.float32]:
     """One T2-weighted slice: black blood, nulled fat, bright oedema.
 
     Blood that moves slowly between the trabeculae of the apex stays bright, as it does in patients.
 
     Args:
         scene: heart and chest, at `moment` of the beat.
-        points: (x, y, 3) centres of the pixels, heart coordinates, mm.
-        normal: (3,) unit normal of the slice.
-        scanner: thickness, point spread and coils; muscle is noisier than in the cine.
-        look: grain and coils of this study.
-        rng: of the noise.
+        how: the slice; muscle is noisier than in the cine.
 
     Returns:
         (x, y), not negative; normal muscle about 0.4.
     """
-    signals = t2_signals(scene.heart, scanner)
-    seen = replace(look, signals=signals.tissues, opposed=False)
+    signals = t2_signals(scene.heart, how.scanner)
     mark, low = _marker(scene, signals, 0.0), 0.25 * scene.heart.lv.length
 
     def alter(codes: NDArray[np.uint8], values: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -208,9 +173,7 @@ def t2(
         slow = 0.05 + 0.30 * np.exp(-((np.clip(at[..., 2], 0, None) / low) ** 2))
         return mark(codes, np.where(flowing, values * slow, values).astype(np.float32), at)
 
-    signal = slice_signal(scene, points, normal, scanner.slice_mm, seen, alter=alter)
-    machine = replace(scanner, snr=0.9 * scanner.snr, banding=0.0)
-    return expose(signal, points, machine, seen, rng, bright=2.5 * signals.muscle)
+    return how.taken(scene, signals.tissues, alter, snr=0.9, bright=2.5 * signals.muscle)
 
 
 def t2_signals(heart: Heart, scanner: Scanner) -> Signals:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cinecmr.anatomy import Contrast, View
 from cinecmr.phantom import late, tagging
 from cinecmr.phantom.film import Film
-from cinecmr.phantom.scanner import expose, layers
+from cinecmr.phantom.scanner import Exposure, expose, layers
 from cinecmr.phantom.scene import Scene
 from cinecmr.phantom.views import short_axis
 from cinecmr.study import Image
@@ -103,9 +103,10 @@ def _tagged_planes(visit: Visit, stack: Planes) -> Planes:
 def _tagged(visit: Visit, beats: Beats, rng: np.random.Generator, planes: Planes, z: int) -> Shot:
     points, normal = planes.points(z), planes.normal.astype(np.float32)
     behind = layers(beats.scenes[0], points, normal, visit.machine.slice_mm)
+    how = Exposure(points, normal, visit.machine, visit.look, rng, behind)
     pictures, labels = [], []
     for scene in beats.scenes:
-        pictures.append(tagging.tagged(scene, points, normal, visit.machine, visit.look, rng, behind=behind))
+        pictures.append(tagging.tagged(scene, how))
         labels.append(visit.heart.reader_labels(points, scene.surfaces))
     return np.stack(pictures, axis=-1), np.stack(labels, axis=-1)
 
@@ -113,7 +114,8 @@ def _tagged(visit: Visit, beats: Beats, rng: np.random.Generator, planes: Planes
 def _still(visit: Visit, contrast: Contrast, scene: Scene, rng: np.random.Generator, planes: Planes, z: int) -> Shot:
     """One slice in mid-diastole; its labels hold scar, core and oedema where they are."""
     points = planes.points(z)
-    shown = _STILLS[contrast](scene, points, planes.normal.astype(np.float32), visit.machine, visit.look, rng)
+    how = Exposure(points, planes.normal.astype(np.float32), visit.machine, visit.look, rng)
+    shown = _STILLS[contrast](scene, how)
     codes = visit.heart.reader_labels(points, scene.surfaces)
     return shown[..., None], late.scar_labels(codes, scene, points)[..., None]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cinecmr.phantom.scene import Scene, Spots
+    from cinecmr.phantom.scene import Layer, Scene
 
     # (codes, values, points) of one layer of a slice to its values
     Alter = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
@@ -209,30 +209,12 @@ def draw_look(scanner: Scanner, rng: np.random.Generator, spread: float = 0.12) 
     )
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One of the layers through a slice's thickness, with what stands still in it: it serves every moment.
-
-    Attributes:
-        points: (x, y, 3) heart coordinates, mm.
-        spots: of them. codes: (x, y) `Tissue` of the backdrop.
-    """
-
-    points: NDArray[np.float32]
-    spots: Spots
-    codes: NDArray[np.uint8]
-
-
 def layers(
     scene: Scene, points: NDArray[np.float32], normal: NDArray[np.float32], thickness: float, samples: int = 3
 ) -> list[Layer]:
     """The layers of a slice, as `slice_signal` averages them; see there."""
-    found = []
-    for offset in ((np.arange(samples) + 0.5) / samples - 0.5) * thickness:
-        moved = points + np.float32(offset) * normal.astype(np.float32)
-        spots = scene.spots(moved)
-        found.append(Layer(moved, spots, scene.backdrop(spots)))
-    return found
+    offsets = ((np.arange(samples) + 0.5) / samples - 0.5) * thickness
+    return [scene.layer(points + np.float32(offset) * normal.astype(np.float32)) for offset in offsets]
 
 
 def slice_signal(
@@ -265,8 +247,7 @@ def slice_signal(
         signed[[Tissue.FAT, Tissue.MARROW]] *= -1
     total = np.zeros(points.shape[:2], np.float32)
     for layer in behind or layers(scene, points, normal, thickness, samples):
-        moved, codes = layer.points, layer.codes.copy()
-        scene.paint_heart(codes, replace(layer.spots, above=scene.surfaces.above_mitral(moved)))
+        moved, codes = layer.points, scene.paint(layer)
         x, y, z = moved[..., 0], moved[..., 1], moved[..., 2]
         value = signed[codes] * (1 + look.grain[codes] * layer.spots.noise)
         swirl = sum(np.sin(w[0] * x + w[1] * y + w[2] * z + w[3] + 6.28 * scene.time) for w in look.waves) / 3
@@ -313,3 +294,51 @@ def expose(
     real = np.abs(picture) + sigma * rng.standard_normal(picture.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(picture.shape, dtype=np.float32)
     return np.asarray(np.hypot(real, imaginary), np.float32)
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How one slice is taken in another contrast than the cine's.
+
+    Attributes:
+        points: (x, y, 3) centres of the pixels, heart coordinates, mm; straight rows.
+        normal: (3,) unit normal of the slice.
+        scanner: thickness, point spread and coils; its noise is that of the cine.
+        look: grain, flow and coils of this study.
+        rng: of the noise.
+        behind: `layers` of the slice, which serve all of its frames; made when there are none.
+    """
+
+    points: NDArray[np.float32]
+    normal: NDArray[np.float32]
+    scanner: Scanner
+    look: Look
+    rng: np.random.Generator
+    behind: Sequence[Layer] = ()
+
+    def taken(
+        self,
+        scene: Scene,
+        signals: NDArray[np.float32],
+        alter: Alter,
+        *,
+        snr: float,
+        flow: float = 1.0,
+        bright: float | None = None,
+        signed: bool = False,
+    ) -> NDArray[np.float32]:
+        """(x, y) picture, without the bands of bSSFP.
+
+        Args:
+            scene: heart and chest at the moment.
+            signals: of the tissues, in this contrast.
+            alter: see `slice_signal`.
+            snr: signal to noise against the cine's.
+            flow: how much moving blood varies, against the cine.
+            bright: see `expose`.
+            signed: see `expose`.
+        """
+        seen = replace(self.look, signals=signals, opposed=False, flow=flow * self.look.flow)
+        machine = replace(self.scanner, snr=snr * self.scanner.snr, banding=0.0)
+        signal = slice_signal(scene, self.points, self.normal, machine.slice_mm, seen, alter=alter, behind=self.behind)
+        return expose(signal, self.points, machine, seen, self.rng, bright=bright, signed=signed)

@@ -6,7 +6,7 @@ muscle through the beat; lung, diaphragm and chest wall stand still, so a `backd
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,20 @@ class Spots:
     at: NDArray[np.intp]
     row: NDArray[np.intp]
     noise: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What stands still at some points; it serves every moment.
+
+    Attributes:
+        points: (..., 3) heart coordinates, mm.
+        spots: of them. codes: (...) `Tissue` of the backdrop.
+    """
+
+    points: NDArray[np.float32]
+    spots: Spots
+    codes: NDArray[np.uint8]
 
 
 class Scene:
@@ -116,10 +130,17 @@ class Scene:
 
     def tissues(self, points: NDArray[np.float32]) -> NDArray[np.uint8]:
         """`Tissue` codes at points (..., 3), heart coordinates, mm."""
-        points = np.asarray(points, np.float32)
+        return self.paint(self.layer(np.asarray(points, np.float32)))
+
+    def layer(self, points: NDArray[np.float32]) -> Layer:
+        """What stands still at points (..., 3)."""
         spots = self.spots(points)
-        codes = self.backdrop(spots)
-        self.paint_heart(codes, spots)
+        return Layer(points, spots, self.backdrop(spots))
+
+    def paint(self, layer: Layer) -> NDArray[np.uint8]:
+        """`Tissue` codes of a layer, made of this heart and chest at any moment, at this one."""
+        codes = layer.codes.copy()
+        self.paint_heart(codes, replace(layer.spots, above=self.surfaces.above_mitral(layer.points)))
         return codes
 
     def backdrop(self, spots: Spots) -> NDArray[np.uint8]:

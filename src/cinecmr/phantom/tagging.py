@@ -9,7 +9,7 @@ Source: section 8 of the specification of the tagged prior.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +17,13 @@ from scipy import ndimage
 
 from cinecmr.phantom.chest import Tissue
 from cinecmr.phantom.motion import origins
-from cinecmr.phantom.scanner import BLOOD, Look, Scanner, expose, relaxation, slice_signal
+from cinecmr.phantom.scanner import BLOOD, relaxation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from cinecmr.phantom.heart import Heart
-    from cinecmr.phantom.scanner import Layer
+    from cinecmr.phantom.scanner import Exposure
     from cinecmr.phantom.scene import Scene
 
 _WASHED = (0.03, 0.15)  # s after the tags at which the first and the last tagged blood has left
@@ -97,28 +95,13 @@ def slice_heights(heart: Heart) -> tuple[float, ...]:
     return tuple(share * heart.lv.length for share in SLICES)
 
 
-def tagged(
-    scene: Scene,
-    points: NDArray[np.float32],
-    normal: NDArray[np.float32],
-    scanner: Scanner,
-    look: Look,
-    rng: np.random.Generator,
-    *,
-    tags: Tags | None = None,
-    behind: Sequence[Layer] = (),
-) -> NDArray[np.float32]:
+def tagged(scene: Scene, how: Exposure, *, tags: Tags | None = None) -> NDArray[np.float32]:
     """One frame of a tagged slice.
 
     Args:
         scene: heart and chest at the moment of the frame.
-        points: (x, y, 3) centres of the pixels, heart coordinates, mm; straight rows, which the tags follow.
-        normal: (3,) unit normal of the slice.
-        scanner: thickness, point spread, coils; noisier than the cine.
-        look: grain and coils of this study.
-        rng: of the noise.
+        how: the slice, whose rows the tags follow; noisier than the cine.
         tags: see `Tags`.
-        behind: `scanner.layers` of the slice, which serve all of its frames; made when there are none.
 
     Returns:
         (x, y), not negative; muscle without tags about 0.9, blood 1. Of CSPAMM the signed difference, above
@@ -126,22 +109,19 @@ def tagged(
     """
     tags = tags or Tags()
     seconds = scene.time * scene.heart.beat.rr_s - tags.laid_s
-    times = relaxation(scanner.field_t)
+    times = relaxation(how.scanner.field_t)
     density = np.array([times[tissue][2] for tissue in Tissue], np.float32)
     left = np.array([tags.fading(seconds, times[tissue][0]) for tissue in Tissue], np.float32)
     left[list(BLOOD)] *= _unwashed(seconds)
-    directions, origin = tag_directions(points, tags)
-    full, shift = 0.0 if tags.complementary else 1.0, shift_around(scene, points)
+    directions, origin = tag_directions(how.points, tags)
+    full, shift = 0.0 if tags.complementary else 1.0, shift_around(scene, how.points)
 
     def alter(codes: NDArray[np.uint8], values: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float32]:
         phases = (material(scene, at, shift) - origin) @ directions.T / tags.spacing_mm
         share = full + (tags.pattern(phases) - full) * left[codes]
         return np.asarray(values * share, np.float32)
 
-    seen = replace(look, signals=density, opposed=False, flow=0.5 * look.flow)
-    signal = slice_signal(scene, points, normal, scanner.slice_mm, seen, alter=alter, behind=behind)
-    machine = replace(scanner, snr=0.85 * scanner.snr, banding=0.0)
-    picture = expose(signal, points, machine, seen, rng, signed=tags.complementary)
+    picture = how.taken(scene, density, alter, snr=0.85, flow=0.5, signed=tags.complementary)
     return np.clip(picture + np.float32(CSPAMM_ZERO), 0, None) if tags.complementary else picture
 
 
