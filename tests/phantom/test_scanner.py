@@ -158,9 +158,7 @@ def test_flow_modulates_blood_and_leaves_muscle_alone():
     x, y = np.meshgrid(*2 * [np.arange(-80, 80, 4, np.float32)], indexing="ij")
     points = np.stack([x, y, 0 * x], axis=-1)
     for tissue, varies in ((Tissue.BLOOD_LEFT, True), (Tissue.BLOOD_VESSEL, True), (Tissue.MYOCARDIUM, False)):
-        found = slice_signal(
-            TwoLayers(tissue, tissue), np.stack([x, y, 0 * x], axis=-1).astype(np.float32), UP, 8.0, look
-        )
+        found = slice_signal(TwoLayers(tissue, tissue), points, UP, 8.0, look)
         assert bool(np.ptp(found) > 0.1 * found.mean()) is varies
 
 
