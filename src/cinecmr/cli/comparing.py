@@ -24,7 +24,7 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="of pre-training, training and choice of subjects")] = 3,
     budget: Annotated[str, typer.Option(help="time on the clock, such as 20min or 2h")] = "20min",
     protocol: Annotated[str, typer.Option(help="updates: as many for any number of labels; epochs: fewer")] = "updates",
-    scale: Annotated[str, typer.Option(help="smoke, hour, laptop, gpu or full")] = "laptop",
+    scale: Annotated[str, typer.Option(help="smoke, hour, laptop, gpu or full")] = "hour",
     preset: Annotated[str, typer.Option(help="sound, published, official or nnunet")] = "sound",
     table: Annotated[str | None, typer.Option(help="of the paper instead: t1, t2, t3, t4 or supplement_b")] = None,
     layout: Annotated[str | None, typer.Option(help="the data set DATA is; found out when absent")] = None,

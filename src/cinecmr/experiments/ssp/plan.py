@@ -200,7 +200,8 @@ def recipe(plan: Plan, job: Job, subjects: str) -> Recipe:
         told = {"task": "slice-segmentation", "preset": plan.preset, "scale": plan.scale, **_own(job)}
         rates = task.descent(plan.preset, job.init != SCRATCH)
     if not scale.published:
-        rates = Optimiser(rate=1e-3 if job.pretraining else 2e-3, warmup=max(1, job.updates // 10), average=0.95)
+        # the same for every start: with and without pre-training differ in nothing else
+        rates = Optimiser(rate=2e-3 if job.pretraining else 6e-3, warmup=max(1, job.updates // 10), average=0.95)
     if job.init != SCRATCH and not job.pretraining:
         before = Job(job.init, 0, job.seed, plan.pretrain_updates[job.init])
         start = recipe(plan, before, told_without_labels(subjects))
