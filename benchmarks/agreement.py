@@ -67,7 +67,7 @@ def learned(network: nn.Module, pool: tuple[Tensor, Tensor], minutes: float, dev
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         steps += 1
-    print(f"learned for {steps} updates, last loss {float(loss):.3f}")
+    print(f"learned for {steps} updates, last loss {float(loss.detach()):.3f}")
     return network.eval()
 
 
