@@ -201,7 +201,7 @@ class Stem(nn.Module):
     def _of_seen(self, image: Tensor, grid: tuple[int, ...], seen: Tensor) -> tuple[Tensor, list[Tensor]]:
         pixels = FIRST_PATCH * SCALE ** len(self.conv_blocks)
         patches = take(patchify(image, in_plane(pixels, self.dims)), seen)
-        rows, stages = patches.unflatten(2, (-1, image.shape[1])), []
+        rows, stages = patches.reshape(*seen.shape, -1, image.shape[1]), []
         for number, stage in enumerate(self.conv_blocks):
             step = SCALE if number else FIRST_PATCH
 

@@ -8,7 +8,7 @@ voxels with y fastest, and a quarter of the patches costs a quarter. Weights are
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -65,7 +65,7 @@ def around(rows: Tensor, layer: Any, at: Tensor, size: Sequence[int]) -> Tensor:
     batch, _, _, channels = rows.shape
     where = at[..., None].expand(-1, -1, channels)
     image = rows.new_zeros(batch, prod(size), channels).scatter(1, where, rows.flatten(1, 2))
-    image = layer(image.view(batch, *size, channels).movedim(-1, 1))
+    image = cast("Tensor", layer(image.view(batch, *size, channels).movedim(-1, 1)))
     return image.movedim(1, -1).flatten(1, -2).gather(1, where).view_as(rows)
 
 
