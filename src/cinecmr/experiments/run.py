@@ -20,6 +20,7 @@ from cinecmr.experiments.scoring import Scored, difference, figure
 from cinecmr.io.files import write_text
 from cinecmr.io.subject import subject_name
 from cinecmr.learn.fit import fit
+from cinecmr.learn.loading import moved
 from cinecmr.learn.progress import Bar, clock
 from cinecmr.learn.recipe import hash_of
 from cinecmr.learn.splits import person_of
@@ -200,7 +201,7 @@ def seconds_a_sample(job: Job, device: str) -> float:
     """Time of a forward and a backward pass, for each sample of it."""
     objective = (job.timed or job.objective)()
     network = objective.network().to(device).train()
-    batch = objective.batch(np.random.default_rng(0), TIMED)
+    batch = moved(objective.batch(np.random.default_rng(0), TIMED), device)
     before = time.perf_counter()
     objective.loss(network, batch).total.backward()
     return (time.perf_counter() - before) / TIMED

@@ -33,6 +33,7 @@ TABLE = Table(
     source="none",
     curve=True,
     notes=(
+        "One pre-training, as many fine-tunings as seeds: intervals are of these weights and over patients.",
         "CineMA starts from the masked autoencoder pre-trained here, on what the list of data names.",
         "Copies of ACDC that do not record the true voxel spacing allow Dice and fractions, no mm and ml.",
     ),

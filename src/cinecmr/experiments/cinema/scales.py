@@ -75,7 +75,7 @@ SCALES = {
         subjects=8, pretrain_subjects=4, frames=3, matrix=40, seeds=1, resamples=50, draws=20, cost="seconds a table",
     ),
     "laptop": Scale(
-        "laptop", (8, 16, 32, 64, 128), (8, 16, 32, 64, 128), 50, (16, 32, 64, 128), updates=400, batch=4, micro=0,
+        "laptop", (8, 16, 32, 64, 128), (8, 16, 32, 64, 128), 50, (16, 32, 64, 128), updates=300, batch=2, micro=0,
         turn=30, shift_mm=20, subjects=100, pretrain_subjects=200, frames=8, matrix=144,
         cost="at most four hours a table on two cores",
     ),
