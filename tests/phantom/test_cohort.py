@@ -113,6 +113,20 @@ def test_dicom_habits_are_part_of_what_a_subject_is(tmp_path):
     assert (recipe["vendor"], recipe["faults"], recipe["syntax"]) == ("philips-enhanced", ["missing-slice"], "rle")
 
 
+def test_a_machine_that_is_asked_for_by_name_takes_its_own_number_of_frames(tmp_path):
+    write(tmp_path, Cohort(1, seed=4, format=Format.NIFTI, frames=None, matrix=32, machine="ge-1.5t"))
+    truth = read_truth(tmp_path / subject_name(4))
+    assert (truth["facts"]["model"], truth["recipe"]["machine"]) == ("Signa HDxt", "ge-1.5t")
+    assert nib.load(tmp_path / subject_name(4) / f"{subject_name(4)}.nii.gz").shape[3] == 20
+
+
+def test_a_machine_that_nobody_has_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(RefusedInput, match="no scanner 'ge-9t': there are siemens") as refusal:
+        write(tmp_path / "out", Cohort(1, machine="ge-9t"))
+    assert refusal.value.code == "unknown-scanner"
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_file_of_an_earlier_recipe_is_left_to_mix_with_the_new_ones(tmp_path):
     write(tmp_path, Cohort(1, seed=4, vendor="siemens", **DICOM))
     write(tmp_path, Cohort(1, seed=4, vendor="philips-enhanced", **DICOM))

@@ -138,8 +138,9 @@ def phantom(
     seed: Annotated[int, typer.Option(help="of the cohort; subject n has seed + n")] = 0,
     format: Annotated[Format, typer.Option(case_sensitive=False)] = Format.DICOM,  # noqa: A002 - the option's name
     disease: Kind = None,
-    frames: Annotated[int, typer.Option(min=2, max=100)] = 25,
+    frames: Annotated[int | None, typer.Option(min=2, max=100, help="of a beat; else the scanner's")] = None,
     matrix: Annotated[int | None, typer.Option(min=32, max=512, help="pixels a side; else the scanner's")] = None,
+    scanner: Annotated[str | None, typer.Option(help="such as siemens-3t; else drawn, or one of --vendor's")] = None,
     workers: Annotated[int, typer.Option(min=1, help="processes; the result does not depend on it")] = 1,
     vendor: Vendor = None,
     fault: Fault = None,
@@ -157,7 +158,9 @@ def phantom(
 
     habits = (vendor, tuple(fault or ()), syntax)
     others = tuple(one for one in dict.fromkeys(contrast or ()) if one is not Contrast.CINE)
-    plan = cohort.Cohort(subjects, seed, format, disease, frames, matrix, *habits, others, severity, linked, rescan)
+    plan = cohort.Cohort(
+        subjects, seed, format, disease, frames, matrix, *habits, others, severity, linked, rescan, scanner
+    )
     table = cohort.write(out, plan, workers=workers, progress=progress("making hearts"))
     print(f"{subjects} subjects in {out}, true volumes in {table}")
 

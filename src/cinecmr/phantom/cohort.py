@@ -21,6 +21,7 @@ from cinecmr.anatomy import Contrast, Disease, View
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
 from cinecmr.phantom.formats import Format
+from cinecmr.phantom.scanner import PRESETS, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +45,7 @@ class Cohort:
         seed: subject n has seed + n.
         format: see `Format`.
         disease: of every subject; None draws one for each.
-        frames: of the cine.
+        frames: of the cine; None takes the scanner's.
         matrix: pixels a side of the short axis; None takes the scanner's. Small ones make small tests.
         vendor: whose scanner, and whose habits of writing DICOM: a name of `dicom_files.VENDORS`; None draws.
         faults: of the DICOM files, names of `dicom_faults.FAULTS`.
@@ -52,13 +53,14 @@ class Cohort:
         contrasts: beside the cine, DICOM only.
         severity, linked: see `population.draw_heart`.
         rescan: which visit of the same persons, 0 the first.
+        machine: the scanner, a name of `scanner.MACHINES`; None takes one of the vendor's, or draws.
     """
 
     subjects: int
     seed: int = 0
     format: Format = Format.DICOM
     disease: Disease | None = None
-    frames: int = 25
+    frames: int | None = 25
     matrix: int | None = None
     vendor: str | None = None
     faults: tuple[str, ...] = ()
@@ -67,6 +69,7 @@ class Cohort:
     severity: float | None = None
     linked: bool = True
     rescan: int = 0
+    machine: str | None = None
 
     def name(self, number: int) -> str:
         """Of subject `number`'s folder: a further visit has its own."""
@@ -77,8 +80,10 @@ class Cohort:
 
         Raises:
             RefusedInput: an unknown vendor, fault or syntax, or one that cannot be had here (`no-such-habit`); a
-                severity or visit that cannot be (`no-such-heart`).
+                severity or visit that cannot be (`no-such-heart`); an unknown machine (`unknown-scanner`).
         """
+        if self.machine is not None:
+            machine(self.machine)
         if self.severity is not None and not 0 <= self.severity <= 1:
             raise RefusedInput("no-such-heart", f"severity goes from 0, healthy, to 1, got {self.severity:g}")
         if self.rescan < 0:
@@ -96,9 +101,9 @@ class Cohort:
             raise RefusedInput("no-such-habit", str(error)) from None
 
     def scanner(self, number: int) -> Scanner | None:
-        """One of the vendor's, the same for a subject whatever cohort it is in; None where none is asked for."""
-        from cinecmr.phantom.scanner import PRESETS
-
+        """The one asked for, or one of the vendor's, the same for a subject whatever cohort it is in; else None."""
+        if self.machine is not None:
+            return machine(self.machine)
         maker = (self.vendor or "").split("-")[0]
         own = [one for one in PRESETS.values() if maker and one.vendor.lower().startswith(maker)]
         return own[(self.seed + number) % len(own)] if own else None
@@ -119,6 +124,7 @@ class Cohort:
             "severity": self.severity,
             "linked": self.linked,
             "rescan": self.rescan,
+            "machine": self.machine,
             "version": __version__,
         }
 

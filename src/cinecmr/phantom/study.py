@@ -43,7 +43,7 @@ def synthetic_study(
     seed: int,
     disease: Disease | None = None,
     *,
-    frames: int = 25,
+    frames: int | None = 25,
     long_axis: bool = True,
     contrasts: Sequence[Contrast] = (Contrast.CINE,),
     rescan: int = 0,
@@ -59,7 +59,7 @@ def synthetic_study(
         seed: heart, chest, scanner and plan follow from it. Seeds below 10^9 are for studies; the training stacks
             of `stacks` are seeded in another space, so no study is ever trained on.
         disease: group of the subject; drawn when None.
-        frames: per beat.
+        frames: per beat; the scanner's when None.
         long_axis: also make 2C, 3C and 4C cines.
         contrasts: what to make of the short axis beside or instead of the cine.
         rescan: which visit of the same person: 0 is the first. Later ones have the same heart with the same true
@@ -75,6 +75,7 @@ def synthetic_study(
         landmarks, motion, curves, cycle and measurements from the geometry, not from voxels.
     """
     visit = draw_visit(seed, disease, rescan=rescan, scanner=scanner, severity=severity, linked=linked)
+    frames = visit.machine.frames if frames is None else frames
     times = np.arange(frames) / frames
     beats = Beats(visit.heart, visit.chest, times)
     planes = plan(visit, matrix, long_axis=long_axis)
