@@ -35,6 +35,10 @@ def visit(number):
     return Study(f"s{number}", {key: image}), Findings(labels={key: labels}, cycle={"LV_ED": 0, "LV_ES": 1})
 
 
+def unlabelled(number):
+    return visit(number)[0], Findings()
+
+
 def cases(count=6, **more):
     return [
         Case(f"ward7 {n}", partial(visit, n), disease=ILL[n % 2], person=f"ward7 {n}", **more) for n in range(count)
@@ -79,6 +83,16 @@ def test_a_task_starts_from_a_masked_autoencoder_of_the_same_scale(tmp_path):
     with pytest.raises(RefusedInput, match="cannot start from those weights"):
         teach("segmentation", cases(), tmp_path / "unet", lesson("segmentation", "smoke", "unet"), start=weights,
               say=lambda _: None)  # fmt: skip
+
+
+def test_visits_without_labels_are_told_and_in_no_part(tmp_path):
+    told = []
+    bare = [Case(f"bare {n}", partial(unlabelled, n), person=f"bare {n}") for n in range(3)]
+    teach("segmentation", cases() + bare, tmp_path, lesson("segmentation", "smoke", "unet"),
+          given=["updates=1", "patience=0"], say=told.append)  # fmt: skip
+    parts = json.loads((tmp_path / "splits.json").read_text())["parts"]
+    assert sum(map(len, parts.values())) == 6
+    assert told[0].startswith("3 visits lack what is learned here and are left out: sub-")
 
 
 def test_classes_are_learned_from_a_table_of_diseases(tmp_path):

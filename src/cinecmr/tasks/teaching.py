@@ -25,6 +25,7 @@ from cinecmr.learn.progress import Bar
 from cinecmr.learn.recipe import Optimiser, Recipe, Schedule, Stopping, Weights, hash_of
 from cinecmr.learn.samples import Grid
 from cinecmr.learn.splits import Splits, by_shares, nested, person_of
+from cinecmr.learn.splits import labelled as labelled_only
 from cinecmr.learn.start import WEIGHTS
 from cinecmr.tasks.architecture import Architecture
 from cinecmr.tasks.classification import Classification, ClassificationSettings
@@ -46,6 +47,7 @@ TASKS: dict[str, tuple[type[Learner], type[ViewSettings], str]] = {
     "regression": (Regression, RegressionSettings, "convvit"),
 }
 SCALES = ("smoke", "laptop", "gpu", "full")
+SHOWN = 5  # names of visits that a line tells
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 _HIGHER = ("dice", "correct", "share_of_true", "closeness")  # beginnings of scores that are better the higher
 _LOWER = ("abs_error", "hd95", "volume", "lvef_error", "rvef_error", "distance")
@@ -186,17 +188,19 @@ def teach(
     """
     of = overridden(of, given)
     with joined(device) as world:
-        if world.first:
-            split_of(cases, out / "splits.json", seed)
+        path = out / "splits.json"
+        if world.first and not path.is_file():
+            split_of(_usable(TASKS[task][0](of.settings, cases), say), path, seed)
         world.wait()
-        splits = Splits.read(out / "splits.json")
+        splits = Splits.read(path)
         learned = splits.of(cases, "train")
         if labelled:
             kept = set(nested(learned, (labelled,), seed)[labelled])
             learned = [case for case in learned if person_of(case) in kept]
         learner = TASKS[task][0](of.settings, learned, splits.of(cases, "val"))
         samples = learner.size
-        recipe = of.recipe(learner, _first_score(learner), seed, Weights.of(start) if start else None)
+        score = _first_score(learner) if of.patience else ""
+        recipe = of.recipe(learner, score, seed, Weights.of(start) if start else None)
         folder = out / recipe.key
         if world.first:
             told = ", ".join(f"{len(people)} {name}" for name, people in splits.parts.items())
@@ -208,6 +212,16 @@ def teach(
             for line in tested(learner, network, splits.of(cases, "test"), folder, splits.sha256):
                 say(line)
         return folder / WEIGHTS
+
+
+def _usable(learner: Learner, say: Callable[[str], None]) -> list[Case]:
+    """The visits that hold what the task learns from; the others are told, and are in no part of the split."""
+    found = labelled_only(learner.cases, lambda case: any(True for _ in learner.prepare(case)))
+    names = {case.subject for case in found}
+    missing = [subject_name(case.subject) for case in learner.cases if case.subject not in names]
+    if missing:
+        say(f"{len(missing)} visits lack what is learned here and are left out: {', '.join(missing[:SHOWN])}")
+    return found
 
 
 def _first_score(learner: Learner) -> str:
