@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Whole files that write and read many studies or start the installed command: not of the quick set.
 SLOW = {
+    "analyze/test_motion.py",
     "analyze/test_page_in_browser.py",
     "contracts/test_datasets.py",
     "contracts/test_pretrain.py",
@@ -25,6 +26,7 @@ SLOW = {
     "datasets/test_layouts.py",
     "experiments/test_cc_cmr.py",
     "experiments/test_phantom_realism.py",
+    "experiments/test_ssp.py",
     "io/test_dicom_pictures.py",
     "io/test_dicom_rows.py",
     "io/test_enhanced.py",
@@ -33,10 +35,11 @@ SLOW = {
     "journeys/test_bad_input.py",
     "learn/test_devices.py",
     "learn/test_restart.py",
+    "motion/test_register.py",
     "phantom/test_cohort.py",
     "phantom/test_population.py",
 }
-TINY_NETWORKS = ("learn", "networks", "tasks")
+TINY_NETWORKS = ("learn", "motion", "networks", "pretrain", "tasks")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from cinecmr.evaluate.deformation import Spread, end_point_errors, jacobians, strain_error
+from cinecmr.anatomy import Structure
+from cinecmr.evaluate.deformation import (
+    Spread,
+    end_point_errors,
+    jacobians,
+    roughness,
+    strain_error,
+    warped_labels,
+    warped_overlaps,
+)
 from cinecmr.phantom.heart import Heart
 from cinecmr.phantom.motion import HeartMotion
 from cinecmr.phantom.wall import wall_points
@@ -72,3 +81,30 @@ def test_the_true_motion_of_a_heart_keeps_muscle_and_never_folds():
     assert told.worst < 1e-6
     assert told.folding == 0.0
     assert Spread.of(end_point_errors(motion, REST, wall.points, [heart.beat.systole])).mean > 3.0
+
+
+def test_labels_of_a_shifted_heart_are_brought_back_to_where_they_were(tiny_heart):
+    labels = np.stack([tiny_heart.labels[..., 0]] * 2, axis=3)
+    labels[..., 1] = np.roll(labels[..., 0], 2, axis=0)
+    affine = tiny_heart.image.affine
+    shifted = Linear(np.eye(3), np.array([4.0, 0.0, 0.0]))
+    back = warped_labels(labels[..., 1], affine, shifted, 1.0)
+    assert (back[-2:] == Structure.UNSEEN).all()
+    np.testing.assert_array_equal(back[:-2], labels[:-2, ..., 0])
+    for motion, perfect in ((shifted, True), (REST, False)):
+        found = warped_overlaps(labels, affine, motion, [0.0, 1.0], 0)
+        assert list(found) == [1]
+        assert (found[1][Structure.MYO].dice == 1.0) == perfect
+        assert (found[1][Structure.LV].hd95 < 1e-9) == perfect
+    with pytest.raises(ValueError, match="compared with itself"):
+        warped_overlaps(labels, affine, REST, [0.0, 1.0], 0, [0, 1])
+
+
+def test_a_point_on_a_circle_is_as_rough_as_its_chord():
+    class Circle:
+        def displacement(self, points, time):
+            angle = 2 * np.pi * time
+            return np.tile([np.cos(angle) - 1, np.sin(angle), 0], (len(points), 1))
+
+    assert roughness(Circle(), POINTS, np.arange(20) / 20) == pytest.approx(2 * (1 - np.cos(np.pi / 10)))
+    assert roughness(REST, POINTS, [0.0, 0.5]) == 0
