@@ -82,6 +82,13 @@ def test_without_enhancement_the_cines_are_aligned_alone_and_it_is_said(trained,
     assert "alignment of the two cines alone" in screening_model.load(card.parent).card.summary
 
 
+@pytest.mark.parametrize("row", ["lge", "shuffled", "sax"])
+def test_controls_and_single_cines_are_not_kept_as_models(tmp_path, row):
+    with pytest.raises(RefusedInput, match="no way of training called") as refusal:
+        own.finetune("phantom", tmp_path, "smoke", row=row)
+    assert refusal.value.code == "no-such-row"
+
+
 def test_too_few_of_a_class_are_refused(tmp_path):
     write_cohort(tmp_path, 4)
     with pytest.raises(RefusedInput, match="fewer than the 5 folds"):

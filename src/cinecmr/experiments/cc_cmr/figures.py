@@ -76,11 +76,12 @@ def features(study: Study, fold: int = 0) -> Any:
         classes = study.classes[held.rows[held.test]]
         groups = [(sequence, int(kind)) for sequence in CINES for kind in classes]
         picture = tsne(np.concatenate([held.of[sequence][held.test] for sequence in CINES]))
-        for group, ellipse in ellipses(picture.points, groups).items():
-            own = np.array([one == group for one in groups])
-            colour, (sequence, kind) = _COLOURS[group], group  # type: ignore[index,misc]
-            axis.scatter(*picture.points[own].T, s=9, color=colour, label=f"{_NAMES[sequence]}, {_KINDS[kind]}")
-            axis.add_patch(_ellipse(ellipse.centre, ellipse.half_axes, colour))
+        around = ellipses(picture.points, groups)
+        for group in dict.fromkeys(groups):
+            own, (sequence, kind) = np.array([one == group for one in groups]), group
+            label = f"{_NAMES[sequence]}, {_KINDS[kind]}"
+            axis.scatter(*picture.points[own].T, s=9, color=_COLOURS[group], label=label)
+            axis.add_patch(_ellipse(around[group].centre, around[group].half_axes, _COLOURS[group]))
         told = statistics.closeness(study, study.said[name])
         axis.set_title(study.said[name].row.title, fontsize=9)
         _name(

@@ -10,6 +10,7 @@ import json
 import platform
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from cinecmr.anatomy import Disease
 from cinecmr.evaluate import diagnosis
 from cinecmr.experiments.cc_cmr import cohort as cohorts
 from cinecmr.experiments.cc_cmr import scales, training
-from cinecmr.experiments.cc_cmr.rows import CC_CMR, ROWS
+from cinecmr.experiments.cc_cmr.rows import CC_CMR, ROWS, for_use
 from cinecmr.experiments.provenance import commit
 from cinecmr.tasks import screening_model
 from cinecmr.tasks.screening import probabilities
@@ -28,11 +29,9 @@ from cinecmr.tasks.screening_data import LGE
 from cinecmr.tasks.screening_start import read_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from cinecmr.experiments.cc_cmr.rows import Row
     from cinecmr.experiments.cc_cmr.scales import Scale
@@ -71,7 +70,7 @@ def finetune(
         out: gets the runs, and weights and card. Stopped and started again, it goes on.
         scale: size of network and clips.
         subjects: synthetic ones, for `phantom`.
-        row: which way of training, a name of `rows.ROWS` with a fusion.
+        row: which way of training, see `rows.for_use`.
         start: published weights of the encoders.
         seed: of weights, order and augmentation.
         workers: processes that make synthetic subjects.
@@ -82,19 +81,13 @@ def finetune(
         The card's path.
 
     Raises:
-        RefusedInput: data that cannot be learned from, a class too thin for five parts, weights that do not fit.
+        RefusedInput: data that cannot be learned from, a class too thin for five parts, no such scale or row,
+            weights that do not fit.
     """
-    from pathlib import Path
-
-    begun = time.perf_counter()
-    chosen, wanted = scales.chosen(scale, subjects), ROWS[row]
+    begun, chosen, asked = time.perf_counter(), scales.chosen(scale, subjects), for_use(row)
     given = _phantom(out, chosen, workers, say) if data == PHANTOM else _own(Path(data), chosen, say)
-    wanted = _without_contrast(wanted, given, say)
-    job = training.Job(chosen, given.question, given.name, out, 0, seed, say, device=device)
-    if start is not None:
-        config = job.settings(wanted).config
-        weights: Mapping[str, Tensor] = read_weights(config, start)
-        job = replace(job, start=weights, start_name=screening_model.checksum(start))
+    wanted = _without_contrast(asked, given, say)
+    job = _started(training.Job(chosen, given.question, given.name, out, 0, seed, say, device=device), wanted, start)
     say(f"training on {len(job.part.train)}, threshold on {len(job.part.inner)}, asking {len(job.part.test)}")
     network = training.trained(job, wanted)
     inner, test = (given.question.samples.take(rows) for rows in (job.part.inner, job.part.test))
@@ -113,12 +106,21 @@ def finetune(
         scores=_scores(said_test, test.classes),
         data=f"{int(_known(said_test).sum())} subjects kept apart, of {given.words}",
         trained_on=[f"{len(job.part.train)} of {given.words}; seed {seed}, scale {chosen.name}"],
-        made={
-            "commit": commit(),
-            "python": platform.python_version(),
-            "seconds": f"{time.perf_counter() - begun:.0f}",
-        },
+        made=_circumstances(begun),
     )
+
+
+def _started(job: training.Job, row: Row, start: Path | None) -> training.Job:
+    """The job with the weights that encoders begin with, where there are any."""
+    if start is None:
+        return job
+    weights = read_weights(job.settings(row).config, start)
+    return replace(job, start=weights, start_name=screening_model.checksum(start))
+
+
+def _circumstances(begun: float) -> dict[str, str]:
+    seconds = f"{time.perf_counter() - begun:.0f}"
+    return {"commit": commit(), "python": platform.python_version(), "seconds": seconds}
 
 
 def _phantom(out: Path, scale: Scale, workers: int, say: Callable[[str], None]) -> _Subjects:

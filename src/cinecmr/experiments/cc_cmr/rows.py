@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from cinecmr.errors import RefusedInput
 from cinecmr.tasks.screening import Interaction
 from cinecmr.tasks.screening_data import CH4, CINES, SAX
 
@@ -165,3 +166,15 @@ SHARP = Row(
     joint=Interaction(temperature=0.2),
 )
 ROWS = {row.name: row for row in (*TABLE_2, *CONTROLS, CINEMA, SHARP)}
+
+
+def for_use(name: str) -> Row:
+    """A row whose network can be kept: both cines, and no control that is made to learn less.
+
+    Raises:
+        RefusedInput: there is none of that name (`no-such-row`).
+    """
+    there = [row.name for row in ROWS.values() if not (row.alone or row.shuffled or row.unlinked)]
+    if name not in there:
+        raise RefusedInput("no-such-row", f"no way of training called {name!r}: there are {', '.join(there)}")
+    return ROWS[name]
