@@ -192,6 +192,18 @@ def test_full_scale_trains_the_published_epochs():
     assert found.pretrain_updates == {"simclr": 40_400, "pcl": 141_500, "dino": 141_500, "mim": 70_700}
 
 
+def test_full_scale_learns_at_the_published_rates():
+    plan = Plan("full", "published", updates=210_000, pretrain_updates={"dino": 141_500})
+    told = planning.recipe(plan, Job("dino", 0, 0, 141_500), "a/a")
+    assert told.optimiser.warmup == 10 * 1415
+    assert told.optimiser.rate_at(14_149, 141_500) == pytest.approx(0.0075)
+    assert told.schedule.batch == 64
+    fine = planning.recipe(plan, Job("dino", 296, 0, 210_000), "a/b")
+    assert (fine.optimiser.rate, fine.optimiser.step, fine.schedule.batch) == (0.005, 210, 32)
+    assert fine.start.key == told.key
+    assert planning.recipe(plan, Job("scratch", 296, 0, 210_000), "a/b").optimiser.rate == 0.01
+
+
 def cell(init, scores, labels=10):
     return Cell(UPDATES, labels, init, 100, np.asarray(scores, float), (0.5, 0.5, 0.5))
 

@@ -195,10 +195,11 @@ def recipe(plan: Plan, job: Job, subjects: str) -> Recipe:
     start = None
     if job.pretraining:
         told = pretraining(plan, job.init, [_ANY]).settings.as_json()
-        rates: Optimiser = METHODS[job.init].descent("sound" if plan.preset == "nnunet" else plan.preset)
+        epoch = max(1, job.updates // METHODS[job.init].EPOCHS)
+        rates: Optimiser = METHODS[job.init].descent("sound" if plan.preset == "nnunet" else plan.preset, epoch)
     else:
         told = {"task": "slice-segmentation", "preset": plan.preset, "scale": plan.scale, **_own(job)}
-        rates = task.descent(plan.preset, job.init != SCRATCH)
+        rates = task.descent(plan.preset, job.init != SCRATCH, max(1, job.updates // task.EPOCHS))
     if not scale.published:
         # the same for every start: with and without pre-training differ in nothing else
         rates = Optimiser(rate=2e-3 if job.pretraining else 6e-3, warmup=max(1, job.updates // 10), average=0.95)

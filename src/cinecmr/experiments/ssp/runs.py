@@ -234,7 +234,10 @@ def rows_of(out: Path, plan: Plan, job: Job, splits: Splits | None = None) -> li
 
 
 def pace(out: Path, plan: Plan, splits: Splits) -> dict[str, float]:
-    """Seconds of an update of each training and of scoring a subject, on one thread; measured once and kept."""
+    """Seconds of an update of each training and of scoring a subject, on one thread; measured once and kept.
+
+    They are the processor's, so that other work on the machine does not count.
+    """
     path = out / PACE
     if path.is_file():
         kept: dict[str, float] = json.loads(path.read_text("utf-8"))
@@ -255,17 +258,17 @@ def pace(out: Path, plan: Plan, splits: Splits) -> dict[str, float]:
         network = objective.network().train()
         found[init] = min(_timed(objective, network, size, number) for number in range(2))
         if init == SCRATCH:
-            started = time.perf_counter()
+            started = time.process_time()
             score(objective, network.eval(), subjects[splits.test[0]])
-            found["score"] = time.perf_counter() - started
+            found["score"] = time.process_time() - started
     write_text(path, json.dumps(found) + "\n")
     return found
 
 
 def _timed(objective: Any, network: Any, size: int, seed: int) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     objective.loss(network, objective.batch(np.random.default_rng(seed), size)).total.backward()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def within(
