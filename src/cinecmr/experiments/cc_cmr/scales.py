@@ -132,7 +132,7 @@ SCALES = {
                 backbone_rate=1.0,
             ),
             epochs=(10, 10, 10),
-            clip_seconds=0.018,
+            clip_seconds=0.022,
             subject_seconds=3.6,
         ),
         Scale(
