@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -193,10 +194,7 @@ def teach(
             split_of(_usable(TASKS[task][0](of.settings, cases), say), path, seed)
         world.wait()
         splits = Splits.read(path)
-        learned = splits.of(cases, "train")
-        if labelled:
-            kept = set(nested(learned, (labelled,), seed)[labelled])
-            learned = [case for case in learned if person_of(case) in kept]
+        learned = _fewer(splits.of(cases, "train"), labelled, seed)
         learner = TASKS[task][0](of.settings, learned, splits.of(cases, "val"))
         samples = learner.size
         score = _first_score(learner) if of.patience else ""
@@ -207,11 +205,20 @@ def teach(
             say(f"run {recipe.key}: {task}; people: {told}; {samples} samples to learn from, "
                 f"{recipe.schedule.updates} updates of {recipe.schedule.batch}")  # fmt: skip
         bar = Bar(recipe, task) if world.first else None
-        network = fit(recipe, learner, folder, bar, device=device, workers=workers)
+        with bar or nullcontext():
+            network = fit(recipe, learner, folder, bar, device=device, workers=workers)
         if world.first:
             for line in tested(learner, network, splits.of(cases, "test"), folder, splits.sha256):
                 say(line)
         return folder / WEIGHTS
+
+
+def _fewer(cases: list[Case], people: int, seed: int) -> list[Case]:
+    """The visits of so many people; of all if 0."""
+    if not people:
+        return cases
+    kept = set(nested(cases, (people,), seed)[people])
+    return [case for case in cases if person_of(case) in kept]
 
 
 def _usable(learner: Learner, say: Callable[[str], None]) -> list[Case]:
