@@ -80,14 +80,14 @@ def test_the_same_study_gives_the_same_motion(tiny_heart):
 
 
 def test_end_diastole_is_where_the_cavity_is_largest_or_where_it_is_said_to_be(tiny_heart):
-    rolled = np.roll(tiny_heart.labels, 3, axis=3)
-    study = replace(tiny_heart.image, data=np.roll(tiny_heart.image.data, 3, axis=3))
+    rolled = np.roll(tiny_heart.labels, 5, axis=3)
+    study = replace(tiny_heart.image, data=np.roll(tiny_heart.image.data, 5, axis=3))
     found = register(study, rolled, settings=TINY)
     largest = int(np.argmax((rolled == Structure.LV).sum(axis=(0, 1, 2))))
     assert found.ed == largest > 0
     points = found.motion.shell.frame.patient(np.array([[20.0, 0, 0]]))
     np.testing.assert_allclose(found.motion.displacement(points, found.shares[largest]), 0, atol=1e-9)
-    assert register(study, rolled, ed=2, settings=TINY).ed == 2
+    assert register(study, rolled, ed=1, settings=TINY).ed == 1
 
 
 @pytest.mark.parametrize(
