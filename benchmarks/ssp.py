@@ -82,9 +82,7 @@ def main() -> None:
         each = (drawing + learning) / methods[name][1]
         title = "with labels" if name == SCRATCH else TITLES[name]
         share = drawing / (drawing + learning)
-        print(
-            f"{title:<12}{plain / each:6.2f} of a supervised step's slices a second, augmentation {share:4.0%} of it"
-        )
+        print(f"{title:<12}{plain / each:6.2f} of a supervised step's slices a second, augmentation {share:4.0%} of it")
 
 
 if __name__ == "__main__":
