@@ -158,7 +158,7 @@ def geometry(heart: Heart) -> dict[str, float]:
         "RVESV": heart.volumes_ml(late)[Structure.RV],
         **{name: float(curve[0]) for name, curve in whole.items()},
         # tau falls evenly along the axis, and a right-handed turn is clockwise seen from the apex.
-        "twist": -float(np.degrees(heart.lv.twist)) * turned.distance_mm / heart.lv.length,
+        "twist": float(np.degrees(heart.lv.twist)) * turned.distance_mm / heart.lv.length,
         "MAPSE": (1 - heart.lv.shortening) * heart.lv.length,
     }
 

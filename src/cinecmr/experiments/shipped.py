@@ -40,7 +40,7 @@ class Shipped:
         settings: of the task and its network; the defaults of `tasks.segmentation` when None.
     """
 
-    pool: PoolRecipe = field(default_factory=lambda: PoolRecipe(subjects=1500))
+    pool: PoolRecipe = field(default_factory=lambda: PoolRecipe(subjects=1800))
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=lambda: Schedule(updates=5500))
     seed: int = 0

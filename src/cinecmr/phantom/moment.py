@@ -160,7 +160,7 @@ class Moment:
     def turn_slope(self, height: Array) -> Array:
         """dtau/dZ in the wall, rad/mm."""
         lv = self.heart.lv
-        return np.where(height < lv.length, -lv.twist * self.activation / lv.length, 0.0)
+        return np.where(height < lv.length, lv.twist * self.activation / lv.length, 0.0)
 
     # Along the axis -------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cinecmr.phantom.heart import Heart, Surfaces
 
 
+_TRABECULA_SHARE = 0.35  # of the cavity's radius: the deepest a trabecula is
 _PAPILLARY_SHARE = 0.36  # of the cavity's radius: the largest a papillary muscle's own radius is
 TEXTURE_STEP = 1.6  # mm a voxel of `Chest.texture`
 
@@ -76,7 +77,7 @@ class Scene:
         self._reach_diaphragm = self._reach(rest.outer, chest.diaphragm)
         self._reach_wall = self._reach(rest.outer, chest.wall)
         self.outlets = None if chest.chambers is None else Outlets(chest.chambers, heart, self.surfaces, time)
-        self._turn = round(heart.lv.twist * self.surfaces.activation * 0.3 * THETAS / (2 * np.pi))
+        self._turn = -round(heart.lv.twist * self.surfaces.activation * 0.3 * THETAS / (2 * np.pi))
 
     def _fat_radius(self, outer: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, THETAS) outline of the pericardial fat: it fills the grooves between the ventricles."""
@@ -321,7 +322,8 @@ class Scene:
         at, row = at.ravel()[inside], spots.row.ravel()[inside]
         share = z / s.base
         apical = np.clip(1.5 - 1.6 * share, 0, 1.2)
-        band = self.chest.trabecula_left * (0.2 + 0.8 * self._strand(at, z)) * apical
+        # Between trabeculae some blood stays visible: a cavity that a reader contours shows what it is.
+        band = np.minimum(self.chest.trabecula_left * (0.2 + 0.8 * self._strand(at, z)) * apical, _TRABECULA_SHARE * endo)
         muscle = endo - r < np.maximum(band, self.chest.lining[0] * endo)
         for papillary in self.chest.papillary:
             muscle |= self._papillary(papillary, x, y, z, row)

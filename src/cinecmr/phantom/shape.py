@@ -180,8 +180,8 @@ class LeftVentricle:
         return np.asarray(1 + (np.clip(end, 0.12, 1.3) - 1) * activation, theta.dtype)
 
     def twist_angle(self, share: NDArray[Real], activation: float) -> NDArray[Real]:
-        """tau(Z), rad: the apex turns one way, the base a little the other."""
-        return np.asarray(self.twist * activation * (0.7 - share), share.dtype)
+        """tau(Z), rad: seen from the apex it turns counter-clockwise, from septum to inferior; the base a little back."""
+        return np.asarray(self.twist * activation * (share - 0.7), share.dtype)
 
     def radii(
         self,
