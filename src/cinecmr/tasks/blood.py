@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import Delaunay, QhullError
 
 from cinecmr.anatomy import Structure
+from cinecmr.tasks.hull import convex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,10 +71,4 @@ def _around(blood: NDArray[np.bool_]) -> NDArray[np.bool_]:
     points = np.argwhere(blood)
     if len(points) < FEWEST_BLOOD:
         return np.zeros_like(blood)
-    hull = blood.copy()
-    try:
-        inside = Delaunay(points).find_simplex(np.argwhere(np.ones_like(blood))) >= 0
-        hull = inside.reshape(blood.shape)
-    except QhullError:  # all in one line: the line is its own hull
-        pass
-    return np.asarray(ndimage.binary_dilation(hull))
+    return np.asarray(ndimage.binary_dilation(convex(blood)))

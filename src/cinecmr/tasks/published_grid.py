@@ -51,7 +51,11 @@ class NetworkGrid:
         if len(self.shape) == 2:
             data = data[:, :, 0]
         data = linear(
-            data, [(step - 1) / 2 + step * np.arange(n) for n, step in zip(self.shape, self.step, strict=True)]
+            data,
+            [
+                np.asarray((step - 1) / 2 + step * np.arange(n), np.float64)
+                for n, step in zip(self.shape, self.step, strict=True)
+            ],
         )
         return np.trunc(data) if np.issubdtype(image.data.dtype, np.integer) else data
 
