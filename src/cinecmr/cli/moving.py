@@ -27,7 +27,9 @@ def motion(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="DICOM or NIfTI, or `phantom`: a synthetic heart")],
     out: OutFolder,
     preset: Annotated[str, typer.Option(help="sound, or published: the network of the paper, minutes")] = "sound",
-    prior: Annotated[str | None, typer.Option(help="file of a prior, or none; the shipped one when absent")] = None,
+    prior: Annotated[
+        str | None, typer.Option(help="file of a prior, as motion-prior writes it; for preset sound")
+    ] = None,
     ed: Annotated[int | None, typer.Option(help="end-diastolic frame, counted from 0")] = None,
     labels: Annotated[Path | None, typer.Option(help="use these labels (NIfTI) in place of the model's")] = None,
     models: ModelName = DEFAULT_MODEL,
@@ -44,6 +46,10 @@ def motion(
     from cinecmr.analyze import motion as moving
     from cinecmr.analyze import run
 
+    if prior is not None and preset == "published":
+        raise typer.BadParameter(
+            "priors of motion-prior start the preset sound, not the published network", param_hint="--prior"
+        )
     start = moving.prior_named(prior)
     read, _ = run.take(study, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=progress("making a heart"))
     found = moving.tracked_by(read, run.segmenter(models, device, labels), ed, preset, start, progress)

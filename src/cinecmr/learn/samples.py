@@ -103,7 +103,7 @@ class Placing:
         moved = linear(frame, self._own_at)
         acquired = moved[self.inside]
         whole = self.grid.whole_numbers and np.issubdtype(frame.dtype, np.integer)
-        return scaled(np.rint(moved) if whole else moved, acquired, self.grid.percentiles, whole) * self.inside
+        return scaled(np.trunc(moved + 1e-4) if whole else moved, acquired, self.grid.percentiles, whole) * self.inside
 
     def labels(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Label codes (x, y, z) of the image on the grid, nearest; background outside."""

@@ -2,7 +2,7 @@
 
 `register(study, labels)` fits all frames and all views at once, in patient coordinates: short-axis and long-axis
 pictures, the faces of the wall in every labelled frame, muscle that keeps its volume, and a motion that is smooth,
-periodic, and exactly zero at end-diastole. `preset="published"` is the recipe of the tagged-informed prior instead.
+periodic, and exactly zero at end-diastole. The recipe of the tagged-informed prior is `published.register_published`.
 """
 
 from __future__ import annotations
