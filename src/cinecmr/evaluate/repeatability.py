@@ -130,6 +130,8 @@ def _agreement(known: Array, level: float) -> Interval:
     down, up = float(special.fdtri(n - 1, freedom, tail)), float(special.fdtri(freedom, n - 1, tail))
     low = n * (people - down * rest) / (down * weight + n * people)
     high = n * (up * people - rest) / (weight + n * up * people)
+    if not (math.isfinite(low) and math.isfinite(high) and low <= icc <= high):
+        return unknown("F", level)  # Satterthwaite's approximation breaks down near no agreement among few people
     return Interval(icc, low, high, level, "F")
 
 
