@@ -8,6 +8,7 @@ Source: He et al., "Deep residual learning for image recognition" (2016), with t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +49,7 @@ def _conv(dims: int, channels_in: int, channels_out: int, kernel: int, stride: i
     return _CONVS[dims](channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False)
 
 
-class _Residual(nn.Module):
+class _Residual(nn.Module, ABC):
     """Convolutions with batch norm and ReLU, added to the input; subclasses name the convolutions."""
 
     def __init__(self, dims: int, channels_in: int, channels_out: int, stride: int) -> None:
@@ -58,8 +59,9 @@ class _Residual(nn.Module):
             change = _conv(dims, channels_in, channels_out, 1, stride)
             self.downsample = nn.Sequential(change, _NORMS[dims](channels_out))
 
+    @abstractmethod
     def _branch(self, features: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The convolutions, before the input is added."""
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch, channels, ...) in and out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -89,7 +90,7 @@ def siblings(rows: int, device: torch.device | str = "cpu") -> Tensor:
     return (number[:, None] ^ 1) == number[None]
 
 
-class Contrast:
+class Contrast(ABC):
     """The objective but for its pairs."""
 
     name = "contrast"
@@ -122,9 +123,9 @@ class Contrast:
         images = crops(twice, self.settings.geometry, self.settings.intensity, rng)
         return Copies(images, torch.tensor([s.number for s in twice]), torch.tensor([s.of for s in twice]))
 
+    @abstractmethod
     def positives(self, batch: Copies) -> Tensor:
         """(2n, 2n) True for pairs that belong together, never a row with itself."""
-        raise NotImplementedError
 
     def loss(self, network: nn.Module, batch: Copies) -> Loss:
         """Contrast of all pairs."""

@@ -93,8 +93,8 @@ def people_to_learn_from(subjects: Sequence[Subject], test_share: float) -> int:
 
 
 def _unread() -> Any:
-    """In the place of a case's images where only its names are looked at."""
-    raise NotImplementedError
+    """In the place of a case's images where only its names are looked at: nobody may ask for them."""
+    raise RuntimeError("a plan of who is learned from looks at names only; this case has no images to read")
 
 
 def published(names: Mapping[str, str], plan: Plan) -> Splits:
