@@ -14,7 +14,7 @@ import numpy as np
 
 from cinecmr.anatomy import Disease, Sex, Structure
 from cinecmr.phantom.beat import Beat
-from cinecmr.phantom.disease import CULPRITS, GROUPS, MIXTURE, TERRITORIES, Group, Range
+from cinecmr.phantom.disease import CULPRITS, GROUPS, MIXTURE, TERRITORIES, THINNER, Group, Range
 from cinecmr.phantom.heart import Heart, Person
 from cinecmr.phantom.scar import draw_scar
 from cinecmr.phantom.shape import LeftVentricle, Region, RightVentricle, Ripple
@@ -91,7 +91,7 @@ def _thick(rng: np.random.Generator, disease: Disease) -> tuple[Region, ...]:
                 ),
             )
         if kind == 1:
-            return (Region(0.0, 0.1, 50.0, rng.uniform(0.2, 0.4), rng.uniform(0.3, 0.9)),)
+            return (Region(0.0, 0.1, 50.0, rng.uniform(0.2, 0.4), rng.uniform(0.3, 0.7)),)
         return (Region(0.0, 0.6, 50.0, 1.0, rng.uniform(0.0, 0.25)),)
     return ()
 
@@ -148,7 +148,8 @@ def _draw_left(rng: np.random.Generator, person: Person, group: Group) -> LeftVe
     disease, severity = person.disease, person.severity
     indexed = cut_normal(rng, (81, 11) if person.sex is Sex.MALE else (75, 10))
     target = indexed * person.bsa_m2 * cut_normal(rng, group.volume, 0.5)
-    hollow, slimness = cut_normal(rng, group.hollow, 0.45, 0.88), cut_normal(rng, group.slimness, 0.95, 1.7)
+    thinner = THINNER if person.sex is Sex.FEMALE else -THINNER
+    hollow, slimness = cut_normal(rng, group.hollow, 0.45, 0.88) + thinner, cut_normal(rng, group.slimness, 0.95, 1.7)
     ef = cut_normal(rng, group.ef, 8, 80) / 100
     lv = LeftVentricle(
         epi=1.0,
@@ -225,7 +226,7 @@ def _draw_right(rng: np.random.Generator, group: Group, lv: LeftVentricle) -> Ri
         apical_reach=cut_normal(rng, group.rv_apical, 0.5),
         angle=cut_normal(rng, group.rv_angle),
         apex=lv.length * cut_normal(rng, group.rv_apex),
-        base=lv.length * cut_normal(rng, (1.0, 0.06)),
+        base=lv.length * cut_normal(rng, (1.0, 0.04)),
         descent=size * cut_normal(rng, (17, 3), 4) * float(healthy),
         squeeze=(basal, apical),
         skew=cut_normal(rng, (0.25, 0.10)),

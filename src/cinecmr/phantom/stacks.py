@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cinecmr.phantom.heart import Heart
 
 
-VERSION = 4  # raise it whenever a seed begins to give another stack, so that no old pool is taken for a new one
+VERSION = 5  # raise it whenever a seed begins to give another stack, so that no old pool is taken for a new one
 # Who the stacks are of, by seed: these nine in this order whatever `Disease` grows to, for a seed is a promise.
 GROUPS = (
     Disease.NORMAL,
