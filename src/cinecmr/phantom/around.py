@@ -82,10 +82,10 @@ class _Right:
         top, bottom = rv.top(0.0), rv.apex
         # The valve plane is tilted: what lies just above its height on the axis may still be ventricle.
         rim = top + abs(rv.tilt) * 1.5 * moment.heart.lv.epi
-        off = np.abs(np.angle(np.exp(1j * (theta - rv.centre))))
+        self._level = np.clip((height - bottom) / (top - bottom), 0, 1)
+        off = np.abs(np.angle(np.exp(1j * (theta - rv.middle(self._level)))))
         arc = fall((off - ARC[0]) / ARC[1])
         self.share = arc * fall((bottom - height) / FADING_MM[0]) * fall((height - rim) / FADING_MM[1])
-        self._level = np.clip((height - bottom) / (top - bottom), 0, 1)
         goes = (rv.top(active) - bottom) / (top - bottom) - 1
         self.descent = goes * (levelled(height, rim) - bottom) * fall((height - rim) / ABOVE_MM)
         at, rest, now = moment.means

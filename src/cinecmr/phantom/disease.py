@@ -33,7 +33,7 @@ class Group:
         fullness, taper: see `LeftVentricle`.
         rv_reach, rv_squeeze: see `RightVentricle` (the squeeze at the base; the apex follows).
         rv_apical: apical reach. rv_apex: height of its apex, share of the long axis.
-        rv_angle: see `RightVentricle.angle`. flattening: of the septum.
+        rv_angle, rv_wind: see `RightVentricle`. flattening: of the septum.
         slope: see `LeftVentricle.squeeze_slope`; large where the apex is spared or closes.
         rv_wall: thickness of the right free wall, mm.
         rate: heart rate, beats a minute.
@@ -51,8 +51,9 @@ class Group:
     rv_reach: Range = (0.96, 0.06)
     rv_squeeze: Range = (0.8, 0.05)
     rv_apical: Range = (1.0, 0.1)
-    rv_apex: Range = (0.10, 0.04)
+    rv_apex: Range = (0.03, 0.04)
     rv_angle: Range = (0.9, 0.06)
+    rv_wind: Range = (0.52, 0.14)
     flattening: Range = (0.05, 0.03)
     slope: Range = (0.10, 0.03)
     rv_wall: Range = (3.2, 0.6)
@@ -101,8 +102,9 @@ GROUPS: dict[Disease, Group] = {
         rv_reach=(0.78, 0.2),
         rv_squeeze=(0.88, 0.08),
         rv_apical=(1.0, 0.2),
-        rv_apex=(0.13, 0.06),
-        rv_angle=(0.82, 0.07),
+        rv_apex=(0.07, 0.06),
+        rv_angle=(0.84, 0.07),
+        rv_wind=(0.42, 0.15),
     ),
     Disease.HCM: Group(
         volume=(0.92, 0.14),
@@ -115,8 +117,9 @@ GROUPS: dict[Disease, Group] = {
         rv_reach=(0.74, 0.11),
         rv_squeeze=(0.73, 0.06),
         rv_apical=(0.7, 0.15),
-        rv_apex=(0.2, 0.06),
-        rv_angle=(0.74, 0.06),
+        rv_apex=(0.12, 0.06),
+        rv_angle=(0.78, 0.06),
+        rv_wind=(0.72, 0.16),
         slope=(0.26, 0.07),  # a thick wall closes the apical half of its cavity
     ),
     Disease.INFARCT: Group(
@@ -130,7 +133,8 @@ GROUPS: dict[Disease, Group] = {
         rv_reach=(0.72, 0.16),
         rv_squeeze=(0.77, 0.08),
         rv_apical=(1.0, 0.2),
-        rv_apex=(0.15, 0.06),
+        rv_apex=(0.08, 0.06),
+        rv_wind=(0.66, 0.18),
     ),
     Disease.ABNORMAL_RV: Group(
         volume=(0.92, 0.16),
@@ -140,10 +144,11 @@ GROUPS: dict[Disease, Group] = {
         shortening=(0.12, 0.03),
         fullness=(2.35, 0.2),
         taper=(0.04, 0.04),
-        rv_reach=(1.2, 0.22),
+        rv_reach=(0.9, 0.18),
         rv_squeeze=(0.93, 0.06),
-        rv_apical=(2.2, 0.5),
-        rv_apex=(-0.02, 0.03),
+        rv_apical=(3.0, 0.5),
+        rv_apex=(-0.03, 0.03),
+        rv_wind=(0.4, 0.12),
         flattening=(0.09, 0.06),
     ),
     # The left ventricle is near normal; the right one is wide, thin and moves out where it should move in.

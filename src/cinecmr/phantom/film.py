@@ -121,7 +121,7 @@ class Film:
         turn = 6.28 * scene.time
         swirl = reached.swirl[0] * np.float32(np.cos(turn)) + reached.swirl[1] * np.float32(np.sin(turn))
         flow = np.where(_is_blood(codes), 1 + np.float32(self.look.flow) * swirl, np.float32(1))
-        value = self._signed[codes] * (1 + self.look.grain[codes] * spots.noise) * flow
+        value = self._signed[codes] * (1 + self.look.grain[codes] * scene.grain(codes, spots)) * flow
         total = self._still.copy()
         for where, part in reached.near:
             total[where] += value[part]

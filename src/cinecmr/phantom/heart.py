@@ -162,7 +162,8 @@ class Heart:
         """`Structure` codes of one short-axis slice as a reader contours it: whole rings.
 
         A slice that the mitral plane cuts obliquely is contoured all round if at least half of the left ventricle's
-        outline lies below the plane, and not at all otherwise. A cavity squeezed to less than `CLOSED_MM` is contoured
+        outline lies below the plane, and not at all otherwise; so is the right ventricle by its own plane, for where
+        atrium and outflow tract lie side by side readers of ACDC draw none. A cavity squeezed to less than `CLOSED_MM` is contoured
         as muscle: no blood is seen in it.
 
         Args:
@@ -172,7 +173,12 @@ class Heart:
         points = np.asarray(points, np.float32)
         codes = self.labels_on(points, surfaces)
         r, at = self.polar(points, surfaces)
-        disc = r < surfaces.epi.ravel()[at]
+        epi = surfaces.epi.ravel()[at]
+        crescent = (r < surfaces.rv.ravel()[at]) & (r >= epi)
+        if crescent.any():
+            below = points[..., 2] < surfaces.rv_top + surfaces.rv_tilt * points[..., 1]
+            codes[crescent] = Structure.RV if below[crescent].mean() >= 0.5 else Structure.BACKGROUND
+        disc = r < epi
         if not disc.any():
             return codes
         counted = (surfaces.above_mitral(points)[disc] < 0).mean() >= 0.5

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HEALTHY_SQUEEZE = 0.7  # f of a healthy ventricle: what a mild infarct contracts like
+FURTHEST = 0.26  # of the long axis: no tricuspid plane comes down further
 
 
 def cut_normal(rng: np.random.Generator, mean_sd: Range, low: float = -np.inf, high: float = np.inf) -> float:
@@ -212,7 +213,8 @@ def _balanced(heart: Heart, stroke_ml: float) -> Heart:
         basal, apical = (1 - (1 - s) * ratio for s in rv.squeeze)
         reached = (float(np.clip(basal, 0.55, 1.0)), float(np.clip(apical, 0.3, 1.0)))
         grow = 1.0 if reached == (basal, apical) else ratio**0.5
-        rv = replace(rv, squeeze=reached, reach=rv.reach * grow, descent=rv.descent * ratio**0.3)
+        descent = min(rv.descent * ratio**0.3, FURTHEST * heart.lv.length)
+        rv = replace(rv, squeeze=reached, reach=rv.reach * grow, descent=descent)
     return replace(heart, rv=rv)
 
 
@@ -220,17 +222,18 @@ def _draw_right(rng: np.random.Generator, group: Group, lv: LeftVentricle) -> Ri
     basal = cut_normal(rng, group.rv_squeeze, 0.6, 1.0)
     apical = float(np.clip(basal - rng.uniform(0.2, 0.45), 0.25, 1.0))
     size = lv.length / 90
-    healthy = np.clip((1 - basal) / 0.16, 0.2, 1.3)
+    healthy = np.clip((1 - basal) / 0.16, 0.2, 1.15)
     return RightVentricle(
         reach=cut_normal(rng, group.rv_reach, 0.3),
         apical_reach=cut_normal(rng, group.rv_apical, 0.5),
         angle=cut_normal(rng, group.rv_angle),
         apex=lv.length * cut_normal(rng, group.rv_apex),
-        base=lv.length * cut_normal(rng, (1.0, 0.04)),
-        descent=size * cut_normal(rng, (17, 3), 4) * float(healthy),
+        base=lv.length * cut_normal(rng, (0.98, 0.03)),
+        descent=size * cut_normal(rng, (20, 2), 4) * float(healthy),
         squeeze=(basal, apical),
         skew=cut_normal(rng, (0.25, 0.10)),
         centre=cut_normal(rng, (0.05, 0.10)),
+        wind=cut_normal(rng, group.rv_wind, 0.0, 1.1),
         tilt=cut_normal(rng, (0.12, 0.10)),
         wall=cut_normal(rng, group.rv_wall, 2.0),
         ripple=_ripple(rng, 0.05, range(2, 7)),

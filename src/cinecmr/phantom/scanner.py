@@ -183,13 +183,14 @@ def draw_look(scanner: Scanner, rng: np.random.Generator, spread: float = 0.12) 
     """Signals of one study: the scanner's, each tissue off by a few per cent, blood slower or faster."""
     signals = scanner.signals() * np.exp(spread * rng.standard_normal(len(Tissue))).astype(np.float32)
     left = signals[Tissue.BLOOD_LEFT]
-    signals[Tissue.BLOOD_RIGHT] = left * rng.uniform(0.65, 1.05)
+    signals[Tissue.BLOOD_RIGHT] = left * rng.uniform(0.55, 1.03)
     signals[Tissue.BLOOD_ATRIUM] = left * rng.uniform(0.7, 1.05)
     signals[Tissue.BLOOD_VESSEL] = left * rng.uniform(0.7, 1.15)
     signals[Tissue.FAT] *= rng.uniform(0.7, 1.5)
     grain = np.full(len(Tissue), 0.05, np.float32)
     grain[[Tissue.LUNG, Tissue.LUNG_VESSEL]] = rng.uniform(0.0, 0.5)
     grain[[Tissue.LIVER, Tissue.SPLEEN, Tissue.FAT, Tissue.MARROW]] = rng.uniform(0.03, 0.2)
+    grain[[Tissue.BLOOD_RIGHT, Tissue.BLOOD_ATRIUM]] = rng.uniform(0.02, 0.16)  # streams of two veins mix there
     waves = np.stack(
         [
             rng.uniform(0.02, 0.09, 3) * rng.choice([-1, 1], 3),
@@ -249,7 +250,7 @@ def slice_signal(
     for layer in behind or layers(scene, points, normal, thickness, samples):
         moved, codes = layer.points, scene.paint(layer)
         x, y, z = moved[..., 0], moved[..., 1], moved[..., 2]
-        value = signed[codes] * (1 + look.grain[codes] * layer.spots.noise)
+        value = signed[codes] * (1 + look.grain[codes] * scene.grain(codes, layer.spots))
         swirl = sum(np.sin(w[0] * x + w[1] * y + w[2] * z + w[3] + 6.28 * scene.time) for w in look.waves) / 3
         blood = (codes >= Tissue.BLOOD_LEFT) & (codes <= Tissue.BLOOD_VESSEL)
         value = value * np.where(blood, 1 + look.flow * swirl, 1)

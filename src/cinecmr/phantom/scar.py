@@ -325,10 +325,9 @@ def _dilated(heart: Heart, rng: np.random.Generator, linked: bool) -> tuple[Patc
 
 def _insertion(heart: Heart, rng: np.random.Generator, side: int, size: float) -> Patch:
     """A spot in the wall where the right ventricle is attached: in front (1) or behind (-1)."""
-    theta = heart.rv.centre + side * 1.02 * heart.rv.angle
-    where = Region(
-        theta + rng.normal(0, 0.06), rng.uniform(0.5, 0.75), size * rng.uniform(0.16, 0.26), rng.uniform(0.12, 0.3), 0.0
-    )
+    off, height = rng.normal(0, 0.06), rng.uniform(0.5, 0.75)
+    theta = float(heart.rv.middle(height)) + side * 1.02 * heart.rv.angle + off
+    where = Region(theta, height, size * rng.uniform(0.16, 0.26), rng.uniform(0.12, 0.3), 0.0)
     middle = rng.uniform(0.55, 0.7)
     return Patch(where, (middle - 0.24, middle + 0.24), middle, (0.25, 0.6), rag=_ragged(rng, 0.15))
 

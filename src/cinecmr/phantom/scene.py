@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _TRABECULA_SHARE = 0.35  # of the cavity's radius: the deepest a trabecula is
 _PAPILLARY_SHARE = 0.36  # of the cavity's radius: the largest a papillary muscle's own radius is
 TEXTURE_STEP = 1.6  # mm a voxel of `Chest.texture`
+_SHEET_STEP = 3.2  # mm a voxel where it stands for the sheets of muscle that cross the right ventricle
+_SHEET_SHARE = 0.03  # how thick they are, in its standard deviations, for each mm of `Chest.trabecula_right`
 
 
 def smooth_noise(
@@ -90,6 +92,7 @@ class Scene:
         self._fat = self._fat_radius(self.surfaces.outer)
         if rest is None:
             rest = self.surfaces if self.surfaces.activation < 1e-3 else heart.surfaces(0.0)
+        self._rest = rest
         self._reach_diaphragm = self._reach(rest.outer, chest.diaphragm)
         self._reach_wall = self._reach(rest.outer, chest.wall)
         self.outlets = None if chest.chambers is None else Outlets(chest.chambers, heart, self.surfaces, time)
@@ -195,6 +198,37 @@ class Scene:
         r, at = self.heart.polar(points, self.surfaces)
         above = self.surfaces.above_mitral(points)
         return Spots(x, y, z, r, above, at, at // THETAS, self._texture(x, y, z))
+
+    def grain(self, codes: NDArray[np.uint8], spots: Spots) -> NDArray[np.float32]:
+        """`Chest.texture` as the tissues show it: the left ventricle's muscle carries its own along, the rest has none.
+
+        In the wall R^2 is linear in r^2 along a ray (`LeftVentricle`), so the place at rest follows from the share of
+        the way from endocardium to epicardium; trabeculae keep their share of the cavity's radius.
+
+        Args:
+            codes: `Tissue` of the spots.
+            spots: at this moment.
+        """
+        s, rest, lv = self.surfaces, self._rest, self.heart.lv
+        if s is rest:
+            return spots.noise
+        muscle = np.flatnonzero((codes == Tissue.MYOCARDIUM) & (spots.r < s.epi.ravel()[spots.at]))
+        if not len(muscle):
+            return spots.noise
+        x, y, z, r = (values.ravel()[muscle] for values in (spots.x, spots.y, spots.z, spots.r))
+        at = spots.at.ravel()[muscle]
+        endo, epi = s.endo.ravel()[at], s.epi.ravel()[at]
+        height = z / np.float32(lv.length_factor(s.activation))
+        (dx, dy), (dx0, dy0) = self.heart.axis_shift(z), self.heart.axis_shift(height)
+        theta = np.arctan2(y - dy, x - dx) - lv.twist_angle(height / np.float32(lv.length), s.activation)
+        before = rest.index(theta, height)
+        inner, outer = rest.endo.ravel()[before], rest.epi.ravel()[before]
+        share = (r**2 - endo**2) / np.maximum(epi**2 - endo**2, np.float32(1e-3))
+        wall = np.sqrt(np.maximum(inner**2 + share * (outer**2 - inner**2), 0))
+        radius = np.where(r < endo, inner * r / np.maximum(endo, np.float32(1e-3)), wall)
+        noise = spots.noise.copy()
+        noise.ravel()[muscle] = self._texture(radius * np.cos(theta) + dx0, radius * np.sin(theta) + dy0, height)
+        return noise
 
     def _paint_clutter(self, codes: NDArray[np.uint8], spots: Spots) -> None:
         x, y, z = spots.x, spots.y, spots.z
@@ -305,7 +339,10 @@ class Scene:
         apical = np.clip(1.4 - (z - self.heart.rv.apex) / max(s.rv_top - self.heart.rv.apex, 1.0), 0.2, 1.2)
         band = self.chest.trabecula_right * (0.5 + 0.8 * self._strand(at, z)) * apical
         codes[cavity & (depth < np.maximum(band, self.chest.lining[1]))] = Tissue.MYOCARDIUM
-        codes[cavity & (np.abs(spots.noise) < 0.10 * apical) & (z < s.rv_top - 15)] = Tissue.MYOCARDIUM
+        inside = np.flatnonzero(cavity & (z < s.rv_top - 15))
+        sheets = self._texture(*(values.ravel()[inside] for values in (spots.x, spots.y, z)), _SHEET_STEP)
+        thick = _SHEET_SHARE * self.chest.trabecula_right * apical.ravel()[inside]
+        codes.ravel()[inside[np.abs(sheets) < thick]] = Tissue.MYOCARDIUM
 
     def _paint_over_right(
         self, codes: NDArray[np.uint8], spots: Spots, inner: NDArray[np.float32], over: NDArray[np.float32]

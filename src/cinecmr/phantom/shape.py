@@ -217,8 +217,8 @@ class LeftVentricle:
 # Half angle and reach of the right ventricle, by height between its apex (0) and its base (1); the reach is in
 # epicardial radii of the left ventricle. A blunt crescent, higher towards the inferior wall.
 _RV_HEIGHTS = np.array([0.0, 0.05, 0.12, 0.22, 0.36, 0.5, 0.7, 0.9, 1.0])
-_RV_REACH = np.array([0.0, 0.34, 0.52, 0.70, 0.80, 0.88, 1.02, 1.20, 1.25])
-_RV_HALF_ANGLE = np.radians([22, 36, 44, 52, 57, 62, 68, 75, 78])
+_RV_REACH = np.array([0.0, 0.44, 0.60, 0.74, 0.83, 0.90, 1.02, 1.20, 1.25])
+_RV_HALF_ANGLE = np.radians([26, 40, 47, 53, 57, 62, 68, 75, 78])
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,8 @@ class RightVentricle:
         descent: how far the tricuspid plane comes down, mm.
         squeeze: width of the crescent at end-systole at base and apex, shares of the end-diastolic one.
         skew: how much fuller the inferior half is.
-        centre: angle of the crescent's middle, rad.
+        centre: angle of the crescent's middle at the base, rad.
+        wind: by how much the middle lies nearer to the inferior wall at the apex, rad.
         tilt: rise of the tricuspid and outflow plane per mm towards the anterior wall.
         wall: thickness of the free wall, mm.
         ripple: irregularity of the free wall, as a share of the width.
@@ -251,6 +252,7 @@ class RightVentricle:
     squeeze: tuple[float, float] = (0.84, 0.55)
     skew: float = 0.25
     centre: float = 0.05
+    wind: float = 0.45
     tilt: float = 0.15
     wall: float = 3.0
     ripple: Ripple = field(default_factory=Ripple)
@@ -282,13 +284,17 @@ class RightVentricle:
         reach = self.extent(share)
         half = np.interp(share, _RV_HEIGHTS, _RV_HALF_ANGLE) * self.angle
         narrower = self.narrowing(theta, share, activation)
-        off = (theta - self.centre) / half
+        off = (theta - self.middle(share)) / half
         arc = np.clip(1 - np.abs(off) ** 2.3, 0, None) ** 0.52 * (1 - self.skew * off)
         width = reach * reference * narrower * arc * (1 + self.ripple(theta, share.astype(theta.dtype)))
         for region in self.bulge:
             width = width * (1 + region.amount * region.weight(theta, share))
         there = z > self.apex
         return np.asarray(septum + np.where(there, np.clip(width, 0, None), 0), theta.dtype)
+
+    def middle(self, share: NDArray[Real] | float) -> NDArray[np.float64]:
+        """Angle of the crescent's middle at shares of the height, rad: it winds inferiorly on its way to the apex."""
+        return np.asarray(self.centre - self.wind * (1 - share) ** 1.5)
 
     def extent(self, share: NDArray[Real]) -> NDArray[np.float64]:
         """Width at end-diastole at shares of the height, in epicardial radii of the left ventricle."""

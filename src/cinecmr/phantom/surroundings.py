@@ -46,9 +46,9 @@ def draw_chest(rng: np.random.Generator, heart: Heart) -> Chest:
         atria=_atria(rng, heart, scale),
         papillary=_papillaries(rng, scale),
         trabecula_left=float(rng.gamma(3.0, 1.1)),
-        trabecula_right=float(rng.gamma(3.0, 1.5)),
-        lining=(rng.uniform(0.02, 0.065), rng.uniform(0.2, 1.4)),
-        coat=rng.uniform(0.5, 2.4),
+        trabecula_right=float(rng.gamma(3.0, 1.7)),
+        lining=(rng.uniform(0.04, 0.095), rng.uniform(0.2, 1.6)),
+        coat=rng.uniform(0.8, 2.9),
         texture=smooth_noise((48, 48, 48), rng.uniform(0.9, 2.2), rng),
         strands=smooth_noise((64, THETAS), (6.0, 8.0), rng),
     )
