@@ -91,7 +91,20 @@ def test_a_reader_draws_whole_rings_where_the_mitral_plane_cuts_a_slice(above, w
     assert set(np.unique(cut[radius < 20])) == {0, 3}  # the plane does cut it
     assert bool((drawn[radius < 15] == Structure.LV).all()) is whole
     assert bool(left.any()) is whole
-    np.testing.assert_array_equal(drawn == Structure.RV, cut == Structure.RV)
+
+
+@pytest.mark.parametrize(("above", "whole"), [(-4.0, True), (4.0, False)])
+def test_a_reader_draws_the_right_ventricle_whole_or_not_at_all_where_its_own_plane_cuts(above, whole):
+    """Readers of ACDC draw none where atrium and outflow tract lie side by side."""
+    heart = Heart(rv=RightVentricle(tilt=0.25, base=80.0))
+    surfaces = heart.surfaces(0.0)
+    points = slice_at(surfaces.rv_top + above)
+    cut, drawn = heart.labels_on(points, surfaces), heart.reader_labels(points, surfaces)
+    r, at = heart.polar(points, surfaces)
+    crescent = (r < surfaces.rv.ravel()[at]) & (r >= surfaces.epi.ravel()[at])
+    assert 0.2 < (cut[crescent] == Structure.RV).mean() < 0.8  # the plane does cut it
+    assert bool((drawn[crescent] == Structure.RV).all()) is whole
+    assert bool((drawn == Structure.RV).any()) is whole
 
 
 def test_a_reader_and_the_geometry_agree_where_no_plane_cuts():

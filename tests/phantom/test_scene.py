@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from cinecmr.anatomy import Disease, Structure
+from cinecmr.phantom import motion
 from cinecmr.phantom.heart import Heart
 from cinecmr.phantom.population import draw_heart
 from cinecmr.phantom.scene import Chest, Scene, Tissue, Tube, smooth_noise
+from cinecmr.phantom.shape import LeftVentricle
 from cinecmr.phantom.surroundings import draw_chest
 
 BLOOD = (Tissue.BLOOD_LEFT, Tissue.BLOOD_RIGHT, Tissue.BLOOD_ATRIUM, Tissue.BLOOD_VESSEL)
@@ -118,3 +120,23 @@ def test_noise_has_unit_variance_is_smooth_and_closes_on_itself():
     assert noise.mean() == pytest.approx(0, abs=1e-3)
     seam, inside = np.abs(noise[0] - noise[-1]).mean(), np.abs(np.diff(noise, axis=0)).mean()
     assert seam < 2 * inside < 1
+
+
+def test_the_muscle_carries_its_grain_along():
+    """What is seen at a piece of wall at end-systole was seen there at end-diastole; in the chest nothing moves."""
+    rng = np.random.default_rng(5)
+    heart = Heart(lv=LeftVentricle(twist=0.2), bend=(3.0, -2.0))
+    chest = draw_chest(rng, heart)
+    theta, height = rng.uniform(-np.pi, np.pi, 4000), rng.uniform(10, 0.9 * heart.lv.length, 4000)
+    endo, epi = heart.lv.reference_radii(theta, height)
+    radius = endo + rng.uniform(0.1, 0.9, 4000) * (epi - endo)
+    dx, dy = heart.axis_shift(height.astype(np.float32))
+    points = np.stack([radius * np.cos(theta) + dx, radius * np.sin(theta) + dy, height], axis=-1)
+    moved = motion.forward(heart, points, heart.beat.systole)
+    rest, now = Scene(heart, chest, 0.0), Scene(heart, chest, heart.beat.systole)
+    muscle = np.full(4000, Tissue.MYOCARDIUM, np.uint8)
+    before = rest.grain(muscle, rest.spots(points.astype(np.float32)))
+    spots = now.spots(moved.astype(np.float32))
+    assert np.corrcoef(before, now.grain(muscle, spots))[0, 1] > 0.9
+    assert abs(np.corrcoef(before, spots.noise)[0, 1]) < 0.6  # what stands still in space is something else
+    np.testing.assert_array_equal(now.grain(np.full(4000, Tissue.LUNG, np.uint8), spots), spots.noise)

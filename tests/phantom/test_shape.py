@@ -168,6 +168,15 @@ def test_the_right_ventricle_lies_on_the_septum_and_nowhere_else():
     np.testing.assert_array_equal(beneath, septum)
 
 
+def test_the_right_ventricle_winds_inferiorly_on_its_way_to_the_apex():
+    rv = RightVentricle(centre=0.1, wind=0.5, skew=0.0, apex=0.0, base=100.0)
+    theta, z = directions(), np.array([[2.0], [50.0], [99.9]], np.float32)
+    septum = np.full((3, THETAS), 33.0, np.float32)
+    width = rv.outer_radius(theta, z, septum, septum[:, :1], 0.0) - septum
+    middles = (width * theta).sum(axis=1) / width.sum(axis=1)
+    np.testing.assert_allclose(middles, [0.1 - 0.5 * 0.98**1.5, 0.1 - 0.5 * 0.5**1.5, 0.1], atol=0.01)
+
+
 def test_the_crescent_narrows_by_its_squeeze_where_its_plane_stands_still():
     rv = RightVentricle(squeeze=(0.7, 0.7), descent=0.0)
     theta, z = directions(), np.array([[30.0], [70.0]], np.float32)

@@ -163,8 +163,8 @@ class Heart:
 
         A slice that the mitral plane cuts obliquely is contoured all round if at least half of the left ventricle's
         outline lies below the plane, and not at all otherwise; so is the right ventricle by its own plane, for where
-        atrium and outflow tract lie side by side readers of ACDC draw none. A cavity squeezed to less than `CLOSED_MM` is contoured
-        as muscle: no blood is seen in it.
+        atrium and outflow tract lie side by side readers of ACDC draw none. A cavity squeezed to less than
+        `CLOSED_MM` is contoured as muscle: no blood is seen in it.
 
         Args:
             points: (x, y, 3) centres of the pixels, heart coordinates, mm.
