@@ -143,6 +143,7 @@ def test_the_free_wall_of_the_right_ventricle_moves_with_its_blood():
     heart, time = Heart(lv=replace(Heart().lv, tilt=(0.0, 0.0))), 0.36
     theta, z = np.meshgrid(np.linspace(-0.6, 0.6, 9), np.linspace(25, 85, 9), indexing="ij")
     theta, z = theta.ravel(), z.ravel()
+    theta = theta + heart.rv.middle((z - heart.rv.apex) / (heart.rv.base - heart.rv.apex))
     now = motion.forward(heart, on_bent_axis(heart, free_wall(heart, theta, z, 0.0), theta, z), time)
     r, turned, height = about_axis(heart, now)
     assert np.abs(r - free_wall(heart, turned, height, time)).max() < 0.6

@@ -220,7 +220,7 @@ def _balanced(heart: Heart, stroke_ml: float) -> Heart:
 
 def _draw_right(rng: np.random.Generator, group: Group, lv: LeftVentricle) -> RightVentricle:
     basal = cut_normal(rng, group.rv_squeeze, 0.6, 1.0)
-    apical = float(np.clip(basal - rng.uniform(0.2, 0.45), 0.25, 1.0))
+    apical = float(np.clip(basal - rng.uniform(1.5, 2.6) * (1 - basal), 0.22, 1.0))
     size = lv.length / 90
     healthy = np.clip((1 - basal) / 0.16, 0.2, 1.15)
     return RightVentricle(
