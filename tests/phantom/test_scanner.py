@@ -64,6 +64,9 @@ class TwoLayers:
     def paint(self, layer):
         return np.where(layer.points[..., 2] < self.edge, self.below, self.above).astype(np.uint8)
 
+    def grain(self, codes, spots):
+        return spots.noise
+
 
 def still_look(opposed=False):
     return Look(Scanner().signals(), np.zeros(len(Tissue), np.float32), opposed=opposed, flow=0.0)
