@@ -25,7 +25,7 @@ from cinecmr.anatomy import Contrast, Disease, View
 from cinecmr.datasets._case import Case, Problem, chosen, locate
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._dicom import frames_as, read_view
-from cinecmr.datasets._tables import text_of
+from cinecmr.datasets.tables import text_of
 from cinecmr.errors import RefusedInput
 from cinecmr.io.archive import pack, unpacked
 from cinecmr.io.headers import scan
