@@ -5,14 +5,13 @@ All four come from one `FindingsFile`, so they cannot disagree.
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 from cinecmr.analyze.page import render
 from cinecmr.analyze.schema import to_file_model
 from cinecmr.anatomy import Contrast, View
 from cinecmr.io import files
+from cinecmr.io.tables import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,22 +64,9 @@ def measurements_csv(file: FindingsFile) -> str:
 
     Text that a spreadsheet would run as a formula is led by an apostrophe.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    rows = []
     for name, m in file.measurements.items():
         low, high = m.interval or ("", "")
         frame = "" if m.frame is None else m.frame
-        row = (name, round(m.value, 6), m.unit, low, high, m.method, frame, m.source)
-        writer.writerow([_inert(cell) if isinstance(cell, str) else cell for cell in row])
-    return buffer.getvalue()
-
-
-def _inert(cell: str) -> str:
-    """Keep a spreadsheet from running a cell, and a line break from making a row of its own.
-
-    >>> _inert("=1+1"), _inert("ml")
-    ("'=1+1", 'ml')
-    """
-    line = " ".join(cell.split())
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+        rows.append((name, round(m.value, 6), m.unit, low, high, m.method, frame, m.source))
+    return csv_text(CSV_COLUMNS, rows)
