@@ -10,16 +10,16 @@ import typer
 from cinecmr.cli.shared import Device, app, say
 from cinecmr.errors import RefusedInput
 
-SCALES = ("smoke", "laptop", "gpu", "full")
+SCALES = ("smoke", "hour", "laptop", "gpu", "full")
 
 
 @app.command()
 def reproduce(
     name: Annotated[str, typer.Argument(metavar="[TABLE]", help="which table; none lists them")] = "",
     out: Annotated[Path, typer.Option("--out", "-o", help="folder for runs and tables", file_okay=False)] = Path("out"),
-    scale: Annotated[str, typer.Option(help="smoke (seconds), laptop, gpu (minutes a run), full (as published)")] = (
-        "laptop"
-    ),
+    scale: Annotated[
+        str, typer.Option(help="smoke (seconds), hour (of one core), laptop, gpu, full (as published)")
+    ] = ("laptop"),
     data: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FOLDER", help="data you have; else synthetic hearts stand in")
     ] = None,

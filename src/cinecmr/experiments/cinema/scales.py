@@ -1,4 +1,6 @@
-"""How large everything is: `smoke` for tests, `laptop` for two cores, `gpu` for one device, `full` as published."""
+"""How large everything is: `smoke` for tests, `hour` for one core and an hour, `laptop` for two cores and four hours,
+`gpu` for one device, `full` as published.
+"""
 
 from __future__ import annotations
 
@@ -66,13 +68,28 @@ class Scale:
     @property
     def plan(self) -> mae.Plan:
         """Of the pre-training; the tasks take widths and grids from it."""
-        return mae.plan(self.name)
+        return _hour() if self.name == "hour" else mae.plan(self.name)
+
+
+def _hour() -> mae.Plan:
+    """Pixels of 3 mm, and networks narrower than at `laptop`, so that forty trainings end within an hour or so."""
+    of = mae.plan("laptop")
+    small = replace(
+        of.settings, sax_size=(64, 64, 8), sax_spacing=(3.0, 3.0, 10.0), lax_size=(64, 64), lax_spacing=3.0,
+        stem_widths=(16, 32), stem_blocks=1, width=128, depth=4, heads=4, decoder_width=96, decoder_depth=2,
+    )  # fmt: skip
+    return replace(of, settings=small, updates=1500, frames=4)
 
 
 SCALES = {
     "smoke": Scale(
         "smoke", (4, 8, 8, 8, 8), (4, 8), 18, (4, 8, 8, 8), updates=2, batch=2, micro=0, turn=30, shift_mm=10,
         subjects=8, pretrain_subjects=4, frames=3, matrix=40, seeds=1, resamples=50, draws=20, cost="seconds a table",
+    ),
+    "hour": Scale(
+        "hour", (8, 16, 24, 32, 48), (8, 16, 24, 32, 48), 50, (8, 16, 32, 64), updates=200, batch=2, micro=0, rate=2e-3,
+        turn=30, shift_mm=20, subjects=60, pretrain_subjects=160, frames=4, matrix=96,
+        cost="an hour or two a table on one core",
     ),
     "laptop": Scale(
         "laptop", (8, 16, 32, 64, 128), (8, 16, 32, 64, 128), 50, (16, 32, 64, 128), updates=300, batch=2, micro=0,
