@@ -1,5 +1,6 @@
-"""How large everything is: `smoke` for tests, `hour` for one core and an hour, `laptop` for two cores and four hours,
-`gpu` for one device, `full` as published.
+"""How large everything is, from `smoke` for tests to `full` as published.
+
+`hour` is for one core and an hour or two, `laptop` for two cores and four hours a table, `gpu` for one device.
 """
 
 from __future__ import annotations
