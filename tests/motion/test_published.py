@@ -50,9 +50,17 @@ def test_the_recipe_moves_the_wall_inwards_and_its_gradient_is_that_of_its_displ
 
 
 def test_a_prior_of_networks_is_the_clipped_mean_of_each_weight():
-    networks = [{"a": torch.full((2,), float(value))} for value in (1, 2, 3, 100)]
-    found = average(networks, (0.0, 0.5))
-    np.testing.assert_allclose(found["a"], (1 + 2 + 2.5 + 2.5) / 4)
+    values = np.array([[1.0, 5.0, 9.0], [2.0, 5.0, 8.0], [3.0, 5.0, 7.0], [100.0, 5.0, -50.0]])
+    networks = [{"a": torch.tensor(row[:1]), "b": torch.tensor(row[1:].reshape(2, 1))} for row in values]
+    low, high = np.quantile(values, (0.01, 0.99), axis=0)
+    wanted = np.clip(values, low, high).mean(axis=0)
+    found = average(networks)
+    np.testing.assert_allclose(torch.cat([found["a"], found["b"][:, 0]]), wanted, rtol=1e-6)
+    robust = average(networks, "robust")
+    assert abs(float(robust["a"]) - 2) < 1
+    assert robust["b"].shape == (2, 1)
+    with pytest.raises(ValueError, match="no method"):
+        average(networks, "median")
     with pytest.raises(ValueError, match="different sizes"):
         average([networks[0], {"a": torch.zeros(3)}])
     with pytest.raises(ValueError, match="at least one"):
