@@ -218,6 +218,18 @@ def test_a_budget_becomes_updates_with_the_same_time_for_every_method():
         runs.within(plan, paces, asked, 20, 30, 2)
 
 
+@pytest.mark.parametrize("method", planning.METHODS)
+def test_where_there_is_little_time_slices_are_changed_mildly_with_and_without_labels(method):
+    for scale, turn in (("hour", 30.0), ("laptop", 30.0), ("gpu", 180.0)):
+        plan = Plan(scale, pretrain_updates={method: 100})
+        own = planning.pretraining(plan, method, ["any"]).settings
+        geometry = own.large if method == "dino" else own.geometry
+        assert (geometry.pixels, geometry.turn) == (plan.size.pixels, turn)
+        if method != "dino":
+            assert own.intensity.gamma_chance == (0.3 if plan.size.mild else 1.0)
+            assert own.geometry.scale == ((0.8, 1.25) if plan.size.mild else (0.7, 1.4))
+
+
 def test_full_scale_trains_the_published_epochs():
     plan = Plan("full", "published", labels=(296,), protocols=(EPOCHS,))
     found = runs.within(plan, {}, lambda _: [], 140, 1, 1, (90_618, 6_738))

@@ -41,8 +41,9 @@ class Scale:
         updates: of the longest training with labels. pretrain_updates: of each method; 0 where a budget decides, and
             at full scale the published hundred epochs.
         published: SGD at the published rates; otherwise AdamW, which gets somewhere in few updates.
-        mild: changes of labelled slices that leave time to learn in few updates: turned by 30 degrees instead of 180,
-            scaled by 0.8 to 1.25, brightness changed three times in ten; the same for every start.
+        mild: changes of slices that leave time to learn in few updates, with labels and without: turned by 30 degrees
+            instead of 180, scaled by 0.8 to 1.25, brightness changed three times in ten; the same for every start. With
+            the published changes SimCLR and PCL collapse within a hundred updates.
         others: frames without labels that are kept of each subject.
         resamples: of patients, in every interval.
         folds: networks of the nnU-Net row, each of which misses some of the labelled subjects; their answers are
@@ -66,6 +67,7 @@ class Scale:
     folds: int = 1
 
 
+MILD_TURN = 30.0
 _QUARTER = (8, 16, 32, 64, 128, 128, 128)
 SCALES = {
     "smoke": Scale((4, 8, 8), 32, 8.0, 4, 4, 2, 8, (8, 4, 16), 3, 2, others=0, resamples=1000, folds=2),
@@ -156,6 +158,12 @@ def _grid(geometry: Geometry, scale: Scale, share: int = 1) -> Geometry:
     return replace(geometry, pixels=pixels, spacing_mm=scale.spacing_mm, shift=geometry.shift * 1.25 / scale.spacing_mm)
 
 
+def _crop(geometry: Geometry, scale: Scale, share: int = 1) -> Geometry:
+    """A crop of DINO; how much of the field it shows is what DINO learns by, so no scale changes that."""
+    grid = _grid(geometry, scale, share)
+    return replace(grid, turn=MILD_TURN) if scale.mild else grid
+
+
 def unet(scale: Scale) -> SSPUNetConfig:
     """The U-Net of a scale."""
     return SSPUNetConfig(widths=scale.widths)
@@ -170,29 +178,32 @@ def pretraining(plan: Plan, method: str, slices: Sequence[Slice], held: Sequence
         hidden, bottleneck, answers = scale.answers
         updates = max(1, plan.pretrain_updates.get(method, 1))
         settings = replace(
-            base, backbone=backbone, large=_grid(base.large, scale), small=_grid(base.small, scale, 2),
+            base, backbone=backbone, large=_crop(base.large, scale), small=_crop(base.small, scale, 2),
             crops=scale.crops, hidden=hidden, bottleneck=bottleneck, answers=answers,
             epoch=max(1, updates // dino.EPOCHS), updates=updates,
         )  # fmt: skip
     elif method == "mim":
-        settings = replace(base, backbone=backbone, geometry=_grid(base.geometry, scale), patch=scale.pixels // 8)
+        settings = replace(base, backbone=backbone, patch=scale.pixels // 8, **_changes(base, scale))
     else:
-        settings = replace(base, backbone=backbone, geometry=_grid(base.geometry, scale), head=scale.head)
+        settings = replace(base, backbone=backbone, head=scale.head, **_changes(base, scale))
     return OBJECTIVES[method](slices, settings, held)
 
 
 def segmentation(plan: Plan, job: Job, slices: Sequence[Slice]) -> task.SliceSegmentation:
     """The objective of a training with labels."""
     base = task.PRESETS[_preset(plan, job)]
-    settings = replace(base, network=unet(plan.size), geometry=_grid(base.geometry, plan.size), augment=job.augment)
-    if plan.size.mild:
-        rarely = {f"{name}_chance": min(0.3, getattr(base.intensity, f"{name}_chance")) for name in _ALWAYS}
-        settings = replace(
-            settings,
-            geometry=replace(settings.geometry, turn=30.0, scale=(0.8, 1.25)),
-            intensity=replace(base.intensity, **rarely),
-        )
+    settings = replace(base, network=unet(plan.size), augment=job.augment, **_changes(base, plan.size))
     return task.SliceSegmentation(slices, settings=settings)
+
+
+def _changes(base: Any, scale: Scale) -> dict[str, Any]:
+    """Geometry and intensity of a preset at a scale."""
+    geometry, intensity = _grid(base.geometry, scale), base.intensity
+    if not scale.mild:
+        return {"geometry": geometry, "intensity": intensity}
+    rarely = {f"{name}_chance": min(0.3, getattr(intensity, f"{name}_chance")) for name in _ALWAYS}
+    geometry = replace(geometry, turn=MILD_TURN, scale=(0.8, 1.25))
+    return {"geometry": geometry, "intensity": replace(intensity, **rarely)}
 
 
 def recipe(plan: Plan, job: Job, subjects: str) -> Recipe:
@@ -216,7 +227,7 @@ def recipe(plan: Plan, job: Job, subjects: str) -> Recipe:
         rates = task.descent(_preset(plan, job), job.init in METHODS, max(1, job.updates // task.EPOCHS))
     if not scale.published:
         # the same for every start: with and without pre-training differ in nothing else
-        rates = Optimiser(rate=2e-3 if job.pretraining else 6e-3, warmup=max(1, job.updates // 10), average=0.95)
+        rates = Optimiser(rate=1e-3 if job.pretraining else 6e-3, warmup=max(1, job.updates // 10), average=0.95)
     if job.init in METHODS and not job.pretraining:
         before = Job(job.init, 0, job.seed, plan.pretrain_updates[job.init])
         start = recipe(plan, before, told_without_labels(subjects))
