@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OUTPUTS = ("report.html", "findings.json", "measurements.csv", "labels_sax.nii.gz")
+OUTPUTS = ("report.html", "findings.json", "measurements.csv", "dicom", "labels_sax.nii.gz")
 REFUSAL = "refusal.json"
 
 
@@ -49,7 +49,7 @@ def setting_aside(out: Path) -> Iterator[None]:
 
 def _set_aside(out: Path) -> Path | None:
     """Move earlier outputs; where to, or None where there are none."""
-    old = [out / name for name in OUTPUTS if (out / name).is_file()]
+    old = [out / name for name in OUTPUTS if (out / name).exists()]
     if not any(path.name != OUTPUTS[-1] for path in old):  # labels alone are somebody's own
         return None
     folder = out / datetime.now(UTC).strftime("earlier-%Y%m%d-%H%M%S-%f")
