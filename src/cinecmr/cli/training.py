@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cinecmr.anatomy import View
 from cinecmr.cli.shared import Device, OutFolder, app, say
 
 finetune_app = typer.Typer(help="Learn from labels.", rich_markup_mode=None, no_args_is_help=True)
@@ -86,6 +87,7 @@ def _teaches(task: str, what: str) -> None:
         start: Annotated[Path | None, typer.Option(help="weights to start from", exists=True, dir_okay=False)] = None,
         labelled: Annotated[int, typer.Option(min=0, help="learn from so many people only; 0 for all")] = 0,
         network: Annotated[str | None, typer.Option(help="convunetr or unet; convvit or resnet for numbers")] = None,
+        view: Annotated[View | None, typer.Option(case_sensitive=False, help="that is read; the task's own")] = None,
         scale: Scale = "laptop",
         given: Set = None,
         layout: Layout = None,
@@ -97,7 +99,7 @@ def _teaches(task: str, what: str) -> None:
         from cinecmr.pretrain.run import cases_of
         from cinecmr.tasks import teaching
 
-        of = teaching.lesson(task, scale, network, pretrained=start is not None)
+        of = teaching.lesson(task, scale, network, start is not None, view)
         weights = teaching.teach(
             task, cases_of(data, layout, subjects), out, of, given=given or (), start=start, labelled=labelled,
             seed=seed, device=device, workers=workers, say=say,
@@ -115,3 +117,4 @@ def _teaches(task: str, what: str) -> None:
 _teaches("segmentation", "Learn label maps.")
 _teaches("classification", "Learn a class: disease, or with --set settings.target=sex another.")
 _teaches("regression", "Learn a number straight from the pictures, such as ejection fraction.")
+_teaches("landmarks", "Learn hinge points and apex of a long-axis view: heatmaps, or coordinates with a convvit.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cinecmr.anatomy import View
 from cinecmr.experiments.cinema import CINEMA, RAND, RESNET, UNET
 from cinecmr.learn.recipe import Optimiser
-from cinecmr.learn.warp import Changes, for_labels
+from cinecmr.learn.warp import Changes, for_labels, on_grid
 from cinecmr.pretrain import mae
 from cinecmr.tasks.architecture import Architecture
 
@@ -36,7 +36,7 @@ class Scale:
         updates: of a fine-tuning; 0 for the published epochs, validated and stopped early.
         batch, micro: samples of an update, and of a pass.
         rate: peak learning rate.
-        turn, shift_mm: largest rotation, degrees, and shift of a sample while learning.
+        turn, shift_mm: largest rotation, degrees, and shift of a sample while learning; 0 as published.
         subjects, pretrain_subjects: synthetic ones, where a data set is not given.
         frames, matrix: of their beats and images; 0 for the scanner's matrix.
         seeds: trainings of one kind; 0 for as many as the table has.
@@ -54,8 +54,8 @@ class Scale:
     batch: int = 64
     micro: int = 4
     rate: float = 1e-3
-    turn: float = 180.0
-    shift_mm: float = 60.0
+    turn: float = 0.0
+    shift_mm: float = 0.0
     subjects: int = 150
     pretrain_subjects: int = 2000
     frames: int = 25
@@ -128,14 +128,8 @@ def architecture(scale: Scale, training: Training, preset: str = SOUND) -> Archi
 
 def changes(scale: Scale, view: View, segmenting: bool, preset: str = SOUND) -> Changes:
     """What happens to samples while fine-tuning: the published ranges in millimetres, on this scale's grid."""
-    published = for_labels(preset, view is not View.SAX)
-    of = grid(scale, view)
-    pixel = of.spacing[0] or 1.0
-    hole = published.hole
-    if hole is not None:
-        hole = (max(1, round(hole[0] / pixel)), max(1, round(hole[1] / pixel)), min(hole[2], of.size[2]))
-    move = published.move and replace(published.move, turn=scale.turn, shift=scale.shift_mm / pixel)
-    return replace(published, move=move, hole=hole if segmenting else None)
+    found = on_grid(for_labels(preset, view is not View.SAX), grid(scale, view), scale.turn, scale.shift_mm)
+    return found if segmenting else replace(found, hole=None)
 
 
 def optimiser(scale: Scale, model: str, updates: int, warm: float, preset: str = SOUND) -> Optimiser:
