@@ -339,3 +339,35 @@ def test_features_that_differ_never_warn(recwarn):
     for seed in range(5):
         watch(torch.randn(6, 4, generator=torch.Generator().manual_seed(seed)))
     assert not recwarn.list
+
+
+def test_a_network_that_truly_collapses_is_told_and_its_log_shows_how(slices, tmp_path):
+    # where every slice belongs with every other, the loss is least for one answer to all of them
+    method = pcl.PCL(slices, replace(small("pcl"), threshold=1.0))
+    rate = replace(pcl.descent("sound", 1), rate=0.05, warmup=5, curve="constant")
+    lines = []
+    with pytest.warns(CollapseWarning, match="PCL gives nearly the same answer for every slice .* it has collapsed"):
+        fit(Recipe(method.settings.as_json(), rate, Schedule(90, 6, 10, 90)), method, tmp_path, lines.append)
+    assert lines[0]["feature_spread"] > lines[-1]["feature_spread"]
+    assert lines[-1]["feature_spread"] < CollapseWatch.spread
+    assert lines[-1]["loss"] == pytest.approx(math.log(11), abs=0.02)  # of twelve copies each chooses among eleven
+
+
+def test_a_stack_of_one_slice_is_learned_from_by_every_method(slices):
+    alone = [replace(s, number=0, of=1) for s in slices[:1]] * 2
+    for name, method in METHODS.items():
+        objective = method(alone, small(name))
+        network = objective.network().train()
+        loss = objective.loss(network, objective.batch(np.random.default_rng(0), 2)).total
+        loss.backward()
+        assert math.isfinite(loss.item())
+
+
+def test_a_crop_larger_than_the_image_is_dark_around_it_for_every_method(slices):
+    wide = Geometry(pixels=32, spacing_mm=8.0, shift=0, turn=0, scale=(1, 1), mirror=0)  # 256 mm around 64 mm
+    for name in ("simclr", "pcl", "mim"):
+        settings = replace(small(name), geometry=wide, intensity=small(name).intensity.off())
+        images = METHODS[name](slices, settings).batch(np.random.default_rng(0), 2).images
+        told = slices[0].intensities
+        assert images[:, 0, 0, 0].tolist() == pytest.approx([-told.mean / told.deviation] * len(images), rel=1e-4)
+        assert images[:, 0, 12:20, 12:20].amax() > images[:, 0, 0, 0].max()
