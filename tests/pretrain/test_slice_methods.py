@@ -295,6 +295,16 @@ def test_sizes_that_do_not_halve_are_refused_with_those_that_do():
         mim.MIMSettings(patch=48)
 
 
+def test_temperatures_and_heights_that_make_no_sense_are_refused():
+    for settings in (simclr.SimCLRSettings, pcl.PCLSettings):
+        with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
+            settings(temperature=0)
+        with pytest.raises(ValueError, match="a crop has 100 pixels"):
+            settings(geometry=Geometry(pixels=100))
+    with pytest.raises(ValueError, match=r"threshold must be in \(0, 1\], got 1.5"):
+        pcl.PCLSettings(threshold=1.5)
+
+
 def test_contrast_without_a_pair_is_refused_and_rows_without_one_are_left_out():
     with pytest.raises(ValueError, match="give a larger batch"):
         info_nce(torch.zeros(1, 1), torch.zeros(1, 1, dtype=torch.bool))
