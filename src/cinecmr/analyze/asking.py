@@ -168,7 +168,7 @@ def _written(study: Study, model: Model, view: View, found: Findings) -> Answers
         landmarks={
             landmark.value: {name: tuple(map(float, points[frame])) for name, frame in found.cycle.items()}
             for landmark, points in found.landmarks.items()
-        },  # type: ignore[arg-type]
+        },
         measurements={
             name: MeasurementEntry(**asdict(one), reference=None) for name, one in found.measurements.items()
         },

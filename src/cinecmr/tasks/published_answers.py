@@ -119,7 +119,7 @@ class PublishedAnswerer:
         grid = NetworkGrid.of(image, self.settings.spacing)
         middle = (np.asarray(image.data.shape[:3]) - 1) / 2
         if centre is not None:
-            middle = apply_affine(np.linalg.inv(image.affine), centre)
+            middle = apply_affine(np.asarray(np.linalg.inv(image.affine), np.float64), centre)
         at = [(m + 0.5) / step - 0.5 for m, step in zip(middle[:2], grid.step, strict=False)]
         patch = self.settings.patch
         first = [window(a, a, n, p) for a, n, p in zip(at, grid.shape, patch, strict=False)]
