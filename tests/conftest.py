@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SLOW = {
     "analyze/test_motion.py",
     "analyze/test_page_in_browser.py",
+    "cohort/test_isolation.py",
+    "cohort/test_run.py",
     "contracts/test_datasets.py",
     "contracts/test_pretrain.py",
     "contracts/test_tables.py",
@@ -27,6 +29,7 @@ SLOW = {
     "experiments/test_cc_cmr.py",
     "experiments/test_phantom_realism.py",
     "experiments/test_ssp.py",
+    "experiments/test_ssp_vendors.py",
     "io/test_dicom_pictures.py",
     "io/test_dicom_rows.py",
     "io/test_enhanced.py",

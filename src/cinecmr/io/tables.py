@@ -13,9 +13,9 @@ _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # the wide forms too
 
 
 def inert(cell: str) -> str:
-    """Keep a spreadsheet from running a cell, and a line break from making a row of its own.
+    r"""Keep a spreadsheet from running a cell, and a line break from making a row of its own.
 
-    >>> inert("=1+1"), inert("ml"), inert("a\\nb")
+    >>> inert("=1+1"), inert("ml"), inert("a\nb")
     ("'=1+1", 'ml', 'a b')
     """
     line = " ".join(cell.split()).replace("\0", "")
@@ -23,10 +23,10 @@ def inert(cell: str) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table as text; None is an empty cell, and every text cell is `inert`.
+    r"""A table as text; None is an empty cell, and every text cell is `inert`.
 
     >>> csv_text(["name", "ml"], [["=cmd()", 1.5], [None, 2]])
-    "name,ml\\n'=cmd(),1.5\\n,2\\n"
+    "name,ml\n'=cmd(),1.5\n,2\n"
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
