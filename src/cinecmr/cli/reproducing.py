@@ -32,17 +32,22 @@ def reproduce(
     device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=0, help="threads that make batches ahead of time")] = 0,
 ) -> None:
-    """Make a table of the CineMA paper again, ours beside the published figures.
+    """Make a paper's table again, ours beside the published figures.
 
     Tells what has to be trained and about how long it takes, trains, tests, and writes Markdown, CSV and JSON.
     Tables share their trainings; stopped and started again, it goes on where it was.
     """
-    from cinecmr.experiments import cinema
+    from cinecmr.experiments import cinema, tagged_prior
 
     if not name:
         for one in cinema.names():
             table = cinema.table(one)
             print(f"  {one:<12}{table.title} ({len(table.trainings)} trainings a seed)")
+        for one, title in tagged_prior.titles().items():
+            print(f"  {one:<30}{title}")
+        return
+    if name in tagged_prior.names():
+        _motion(name, scale, out, preset, device, only_list, data)
         return
     table = cinema.table(name)
     given = given_folders(data or [], cinema.GIVEN)
@@ -55,6 +60,21 @@ def reproduce(
 
     of = bench(scale, out, given, preset, say, updates, seeds)
     page = make(table, of, out, device=device, workers=workers, only_list=only_list, say=say)
+    if page is not None:
+        print(page.read_text("utf-8"))
+
+
+def _motion(
+    name: str, scale: str, out: Path, preset: str, device: str, only_list: bool, data: list[str] | None
+) -> None:
+    """A table of the tagged prior: its cohorts have known motion, and are synthetic always."""
+    if data:
+        raise RefusedInput(
+            "no-such-dataset", f"{name} is made of synthetic hearts, whose motion is known; leave --data"
+        )
+    from cinecmr.experiments.tagged_prior.study import reproduce as make
+
+    page = make(name, scale, out, preset=preset, device=device, only_list=only_list, say=say)
     if page is not None:
         print(page.read_text("utf-8"))
 
