@@ -16,11 +16,14 @@ from cinecmr.learn.losses import info_nce
 from cinecmr.learn.recipe import Recipe, Schedule
 from cinecmr.learn.slice_geometry import Geometry
 from cinecmr.learn.slices import slices_of
+from cinecmr.learn.start import begin
+from cinecmr.networks.convunetr import ConvUNetR
+from cinecmr.networks.multiview import MultiViewConfig, ViewShape
 from cinecmr.networks.ssp_unet import SSPUNetConfig
 from cinecmr.pretrain import dino, mim, pcl, simclr
 from cinecmr.pretrain._contrast import Copies, siblings, similarity
 from cinecmr.pretrain._dino_network import DinoHead, distilled
-from cinecmr.pretrain.backbone import Backbone, TransformerSize, transformer_weights
+from cinecmr.pretrain.backbone import Backbone, TransformerSize
 from cinecmr.pretrain.collapse import CollapseWarning, CollapseWatch, effective_rank, spread
 from cinecmr.tasks.slice_segmentation import PRESETS, SliceSegmentation
 
@@ -313,12 +316,31 @@ def test_contrast_without_a_pair_is_refused_and_rows_without_one_are_left_out():
     assert found.item() == pytest.approx(math.log(1 + math.exp(-1)))
 
 
-def test_the_transformer_is_handed_on_under_the_names_of_multi_view_networks():
-    left = simclr.SimCLR(["any"], small("simclr", VIT)).network().state_dict()
-    handed = transformer_weights(left)
-    assert {n.split(".")[0] for n in handed} == {"enc_down_dict", "encoder"}
-    taught = dino.DINO(["any"], small("dino", VIT)).network().state_dict()
-    assert transformer_weights(taught, teacher=True).keys() == handed.keys()
+class LongAxis:
+    """A task of CineMA's network for four-chamber views, as far as its start needs one."""
+
+    def network(self):
+        config = MultiViewConfig({"lax_4c": ViewShape((48, 48))}, (4, 8), width=16, depth=1, heads=2)
+        return ConvUNetR(config, 4, (4, 4, 6, 6, 8))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_task_of_cinemas_network_starts_from_the_transformer_that_a_method_taught(name, slices, tmp_path):
+    method = METHODS[name](slices, small(name, VIT))
+    recipe = Recipe(method.settings.as_json(), MODULES[name].descent("sound", 4), Schedule(2, 4, 1, 2))
+    learned = fit(recipe, method, tmp_path / recipe.key).state_dict()
+    task = LongAxis()
+    network = task.network()
+    begin(network, task, recipe, tmp_path / "task")
+    prefix = "teacher.encoder.vit." if name == "dino" else "encoder.vit."
+    own, taken = network.state_dict(), 0
+    for tensor in own:
+        if prefix + tensor in learned and not tensor.endswith("pos_embed"):
+            assert torch.equal(own[tensor], learned[prefix + tensor])
+            taken += 1
+    assert taken > 20
+    fresh = [n for n in own if prefix + n not in learned]
+    assert all("enc_down_dict" not in n and not n.startswith("encoder") for n in fresh)
 
 
 def test_rank_and_spread_are_those_of_known_features():
