@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 FOLDER, REPORT, SOURCE = "dicom", "sr.dcm", "source.json"
 OURS = re.compile(r"sr\.dcm|source\.json|seg_frame_\d{3}\.dcm")
-GIVEN = "given-labels"  # what the source of labels starts with that a person drew or corrected
+CORRECTED = "corrected by a reader"
+BY_HAND = ("given-labels", CORRECTED)  # in the source of labels that a person drew or corrected
 
 
 def prepare(
@@ -73,7 +74,8 @@ def write(out: Path, found: Findings, source: DicomSource, *, every_frame: bool 
     series = str(highdicom().UID())
     remove(out)
     labels = found.labels[View.SAX, Contrast.CINE]
-    maker = Maker(_maker(found), cinecmr.__version__, automatic=GIVEN not in _maker(found))
+    who = _maker(found)
+    maker = Maker(who, cinecmr.__version__, automatic=not any(word in who for word in BY_HAND))
     titles = _titles(found.cycle)
     frames = range(labels.shape[3]) if every_frame else sorted(titles)
     written, segs = [], dict[int, Any]()
@@ -93,6 +95,28 @@ def write_or_remove(out: Path, found: Findings, source: DicomSource | None, *, e
         remove(out)
         return []
     return write(out, found, source, every_frame=every_frame)
+
+
+def write_again(out: Path, found: Findings) -> list[Path]:
+    """Write the objects of a folder again, of findings that changed; nothing where there are none.
+
+    Raises:
+        RefusedInput: what was kept of their source is damaged (`no-dicom-source`).
+    """
+    from pydantic import ValidationError
+
+    from cinecmr.io.dicom_source import DicomSource
+
+    kept = out / FOLDER / SOURCE
+    if not kept.is_file():
+        return []
+    try:
+        source = DicomSource.model_validate_json(kept.read_bytes())
+    except ValidationError as error:
+        raise RefusedInput("no-dicom-source", f"{kept} is damaged: analyse the study again with --dicom") from error
+    count = len(list((out / FOLDER).glob("seg_frame_*.dcm")))
+    frames = found.labels[View.SAX, Contrast.CINE].shape[3]
+    return write(out, found, source, every_frame=count == frames)
 
 
 def remove(out: Path) -> None:

@@ -42,6 +42,14 @@ def write_outputs(
         OSError: the folder cannot be written to.
         pydantic.ValidationError: a measurement is not finite.
     """
+    written = write_numbers(out, study, found, provenance=provenance, truth=truth)
+    return [*written, write_page(out, study, found, provenance=provenance, truth=truth)]
+
+
+def write_numbers(
+    out: Path, study: Study, found: Findings, *, provenance: Mapping[str, str], truth: Findings | None = None
+) -> list[Path]:
+    """Write findings.json, measurements.csv and labels_sax.nii.gz; see `write_outputs`."""
     file = to_file_model(study, found, provenance=provenance, truth=truth)
     written = [out / "findings.json", out / "measurements.csv"]
     files.write_text(written[0], file.to_json())
@@ -54,9 +62,16 @@ def write_outputs(
         nifti.write_labels(written[-1], labels, study[View.SAX].affine, study[View.SAX].times)
     else:  # an old label map beside a new refusal would be believed
         (out / "labels_sax.nii.gz").unlink(missing_ok=True)
-    written.append(out / "report.html")
-    files.write_text(written[-1], render(file, study, found, truth))
     return written
+
+
+def write_page(
+    out: Path, study: Study, found: Findings, *, provenance: Mapping[str, str], truth: Findings | None = None
+) -> Path:
+    """Write report.html; see `write_outputs`."""
+    file = to_file_model(study, found, provenance=provenance, truth=truth)
+    files.write_text(out / "report.html", render(file, study, found, truth))
+    return out / "report.html"
 
 
 def measurements_csv(file: FindingsFile) -> str:

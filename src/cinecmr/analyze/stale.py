@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OUTPUTS = ("report.html", "findings.json", "measurements.csv", "dicom", "labels_sax.nii.gz")
-REFUSAL = "refusal.json"
+REFUSAL, EDITS = "refusal.json", "edits.jsonl"
+OUTPUTS = ("report.html", "findings.json", "measurements.csv", "dicom", "study.npz", EDITS, "labels_sax.nii.gz")
 
 
 @contextmanager
@@ -45,6 +45,12 @@ def setting_aside(out: Path) -> Iterator[None]:
         _set_aside(out)
         raise
     (out / REFUSAL).unlink(missing_ok=True)
+
+
+def keep_corrections(out: Path) -> None:
+    """Before new outputs are written to `out`: an earlier analysis that somebody corrected is moved aside whole."""
+    if (out / EDITS).is_file():
+        _set_aside(out)
 
 
 def _set_aside(out: Path) -> Path | None:

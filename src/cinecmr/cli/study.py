@@ -73,9 +73,9 @@ def analyze(
     """Measure one study and write its report.
 
     Volumes, ejection fractions, mass and flags. Writes report.html, findings.json, measurements.csv and
-    labels_sax.nii.gz to --out.
+    labels_sax.nii.gz to --out, and study.npz, with which `cinecmr view` lets contours be corrected.
     """
-    from cinecmr.analyze import dicom_out, pipeline, report, run, stale
+    from cinecmr.analyze import dicom_out, pipeline, report, run, session, stale
 
     started, making = time.perf_counter(), progress("making a heart")
     with stale.setting_aside(out):  # what cannot be is refused first
@@ -89,9 +89,32 @@ def analyze(
         options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es}
         options |= {"sax": sax, "rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
         provenance = run.provenance(segmenter, options | ({} if truth is None else {"seed": seed, "disease": disease}))
+        stale.keep_corrections(out)
         written = report.write_outputs(out, read, found, provenance=provenance, truth=truth)
+        session.save(out, session.Session(read, segmenter.source, provenance, ed, es, truth))
         objects = dicom_out.write_or_remove(out, found, source, every_frame=dicom_all)
     _show_analysis(read, found, truth, [*objects[-1:], *written], time.perf_counter() - started)
+
+
+@app.command()
+def view(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="what `cinecmr analyze` wrote", file_okay=False)],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of this computer; 0 takes a free one")] = 0,
+    reader: Annotated[str, typer.Option(help="who corrects, for the log of changes")] = "",
+    browser: Annotated[bool, typer.Option(help="open the page at once")] = True,
+) -> None:
+    """Open an analysis in the browser and correct its contours.
+
+    Every number, curve and file of DIR follows each change; edits.jsonl lists the changes. Ctrl-C ends it.
+    """
+    from cinecmr.viewer import desk, server
+
+    def ready(address: str) -> None:
+        print(f"Open {address}\nThis address lets in whoever has it, on this computer only. Ctrl-C ends.", flush=True)
+        if browser:
+            typer.launch(address)
+
+    server.serve(desk.Desk(folder, reader), port, ready=ready)
 
 
 @app.command()
