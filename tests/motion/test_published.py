@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cinecmr.errors import RefusedInput
 from cinecmr.motion.prior import Prior, clipped_mean, ejected_share, population, robust_mean
 from cinecmr.motion.published import Published, average, register_published
 from cinecmr.motion.similarity import correlation, local_correlation, volume_penalty
@@ -86,7 +87,7 @@ def test_a_prior_follows_the_ejection_fraction_and_the_size_of_the_heart(tiny_he
     share = ejected_share(tiny_heart.labels)
     np.testing.assert_allclose(again.table(shell, 2, tiny_heart.labels), share * shell.frame.focus, rtol=2e-2)
     assert again.table(shell, 1, tiny_heart.labels).shape[1] == 2
-    with pytest.raises(ValueError, match="orders"):
+    with pytest.raises(RefusedInput, match="orders"):
         again.table(Shell(shell.frame, shell.lowest, shell.endo, shell.epi, (3, 2, 1)), 2, tiny_heart.labels)
     with pytest.raises(ValueError, match="no method"):
         population(tables, [1, 1, 1], shares, (2, 2, 1), "median")
