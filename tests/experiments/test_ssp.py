@@ -280,8 +280,9 @@ def test_p_is_adjusted_for_the_kinds_of_pre_training_and_nnunet_asks_its_own_que
     alone = report.compared([cell("scratch", base), cell("nnunet", better)], 1000)
     assert found[1].p == found[2].p == pytest.approx(2 * found[1].gain.p)
     assert alone[1].p == alone[1].gain.p
-    (line,) = report.sentences([*found, replace(alone[1], gain=alone[1].gain)], 20)
-    assert "nnU-Net" not in line
+    (line,) = report.sentences([*found, alone[1]], 20)
+    assert "nnU-Net's way: not shown to help (+0.0" in line
+    assert "nnU-Net" not in report.sentences(found, 20)[0]
 
 
 def test_the_best_start_is_as_sure_as_draws_of_subjects_and_trainings_say():
@@ -311,6 +312,7 @@ def test_the_advice_says_what_to_start_from_and_whether_it_is_shown():
     assert "so use it" in told(mim=0.1, pcl=0.0)
     assert "expect little of it" in told(mim=0.004)
     assert "so train from scratch" in told(mim=-0.1)
+    assert "was not asked for" in report.advice([cell("mim", base), cell("pcl", base - 0.1)], 1000)[0]
 
 
 def test_a_pre_training_that_collapsed_is_called_so():

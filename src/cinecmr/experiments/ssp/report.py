@@ -14,7 +14,7 @@ from cinecmr.evaluate.bootstrap import Paired, paired
 from cinecmr.evaluate.intervals import holm
 from cinecmr.experiments.provenance import as_json, as_lines, into_page
 from cinecmr.experiments.ssp import plan as planning
-from cinecmr.experiments.ssp.plan import EPOCHS, METHODS, SCRATCH, TITLES, UPDATES, Job, Plan
+from cinecmr.experiments.ssp.plan import EPOCHS, METHODS, NNUNET, SCRATCH, TITLES, UPDATES, Job, Plan
 from cinecmr.experiments.ssp.runs import rows_of, splits_of
 from cinecmr.io.files import write_atomically, write_text
 from cinecmr.pretrain.collapse import CollapseWatch
@@ -131,8 +131,8 @@ def sentences(found: Sequence[Cell], tests: int) -> list[str]:
     told = []
     for protocol, count in dict.fromkeys((cell.protocol, cell.labels) for cell in found):
         group = [c for c in found if (c.protocol, c.labels) == (protocol, count) and c.init in METHODS and c.gain]
-        base = next((c for c in found if (c.protocol, c.labels, c.init) == (protocol, count, SCRATCH)), None)
-        if base is None or not group:
+        here = {c.init: c for c in found if (c.protocol, c.labels) == (protocol, count)}
+        if SCRATCH not in here or not group:
             continue
         head = f"With {count} labelled subjects and {PROTOCOLS[protocol].split(',')[0]}, "
         good = sorted((c for c in group if verdict(c) == "helps"), key=lambda c: -c.mean)
@@ -144,7 +144,9 @@ def sentences(found: Sequence[Cell], tests: int) -> list[str]:
             best = max(group, key=lambda c: c.mean)
             body += f" (the best, {TITLES[best.init]}: {_gain(best)})"
         tail = f"; {' and '.join(TITLES[c.init] for c in bad)} harms" if bad else ""
-        told.append(f"{head}{body}{tail}; from scratch Dice is {base.mean:.3f} over {tests} subjects.")
+        if NNUNET in here:
+            tail += f"; nnU-Net's way: {verdict(here[NNUNET])} ({_gain(here[NNUNET])})"
+        told.append(f"{head}{body}{tail}; from scratch Dice is {here[SCRATCH].mean:.3f} over {tests} subjects.")
     return told
 
 
@@ -162,6 +164,8 @@ def advice(found: Sequence[Cell], resamples: int) -> list[str]:
         line += f" ({', '.join(f'{TITLES[c.init]} {sure[c.init]:.0%}' for c in others)})"
         if first.init == SCRATCH:
             line += "; nothing is shown to beat it, so train from scratch"
+        elif first.gain is None:
+            line += "; training from scratch was not asked for"
         elif first in shown:
             line += "; it is shown to beat training from scratch, so use it"
         else:
