@@ -29,6 +29,10 @@ def reproduce(
     updates: Annotated[int | None, typer.Option(min=1, help="of each fine-tuning; the scale's when absent")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="trainings of one kind; the table's when absent")] = None,
     only_list: Annotated[bool, typer.Option("--list", help="only tell what would be trained, and its cost")] = False,
+    results: Annotated[
+        Path | None, typer.Option(help="folder of the table; --out when absent", file_okay=False)
+    ] = None,
+    subjects: Annotated[int | None, typer.Option(min=2, help="tested of each cohort, for tagged_prior tables")] = None,
     device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=0, help="threads that make batches ahead of time")] = 0,
 ) -> None:
@@ -47,7 +51,7 @@ def reproduce(
             print(f"  {one:<30}{title}")
         return
     if name in tagged_prior.names():
-        _motion(name, scale, out, preset, device, only_list, data)
+        _motion(name, scale, out, preset, device, only_list, subjects, data)
         return
     table = cinema.table(name)
     given = given_folders(data or [], cinema.GIVEN)
@@ -59,13 +63,20 @@ def reproduce(
     from cinecmr.experiments.run import reproduce as make
 
     of = bench(scale, out, given, preset, say, updates, seeds)
-    page = make(table, of, out, device=device, workers=workers, only_list=only_list, say=say)
+    page = make(table, of, out, device=device, workers=workers, only_list=only_list, results=results, say=say)
     if page is not None:
         print(page.read_text("utf-8"))
 
 
 def _motion(
-    name: str, scale: str, out: Path, preset: str, device: str, only_list: bool, data: list[str] | None
+    name: str,
+    scale: str,
+    out: Path,
+    preset: str,
+    device: str,
+    only_list: bool,
+    subjects: int | None,
+    data: list[str] | None,
 ) -> None:
     """A table of the tagged prior: its cohorts have known motion, and are synthetic always."""
     if data:
@@ -74,7 +85,7 @@ def _motion(
         )
     from cinecmr.experiments.tagged_prior.study import reproduce as make
 
-    page = make(name, scale, out, preset=preset, device=device, only_list=only_list, say=say)
+    page = make(name, scale, out, preset=preset, device=device, only_list=only_list, subjects=subjects, say=say)
     if page is not None:
         print(page.read_text("utf-8"))
 

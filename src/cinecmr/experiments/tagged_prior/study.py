@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cinecmr.errors import RefusedInput
@@ -35,6 +36,7 @@ def reproduce(
     preset: str = "sound",
     device: str = "cpu",
     only_list: bool = False,
+    subjects: int | None = None,
     say: Callable[[str], None] = print,
 ) -> Path | None:
     """Make a table.
@@ -46,6 +48,7 @@ def reproduce(
         preset: "official" leaves the penalty on volume out, as the published program's settings do; the others keep it.
         device: where networks run.
         only_list: stop after the list of what would be fitted.
+        subjects: of each test cohort; the scale's when None.
         say: told one line at a time.
 
     Returns:
@@ -57,6 +60,7 @@ def reproduce(
     if preset not in PRESETS:
         raise RefusedInput("no-such-setting", f"no preset {preset!r}: there are {', '.join(PRESETS)}")
     started, size = time.perf_counter(), scales.chosen(scale)
+    size = replace(size, tested=subjects) if subjects else size
     table = table_of(name, size)
     lab = Laboratory(size, out, preset == "official", device, say)
     wanted = todo(table, lab)
