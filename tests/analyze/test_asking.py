@@ -1,6 +1,7 @@
 """Models that draw no labels are asked by one command: landmarks in patient mm, classes, a number."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from safetensors.torch import save_file
 from cinecmr import cli
 from cinecmr.analyze import asking, models
 from cinecmr.analyze.importing import Request, bring
+from cinecmr.analyze.published_card import describe
 from cinecmr.anatomy import Contrast, Landmark, View
 from cinecmr.errors import RefusedInput
 from cinecmr.geometry import apply_affine
 from cinecmr.measure.hinges import POINTS
-from cinecmr.networks.kinds import build, read_config
+from cinecmr.networks.kinds import KINDS, build, read_config
 from cinecmr.study import Image, Study
 from cinecmr.tasks.published_answers import PublishedAnswerer, PublishedAnswerSettings
 
@@ -230,3 +232,27 @@ def test_what_cannot_be_asked_is_refused_before_any_network_runs(shelf, tiny_hea
     refused("no-answer", "unscaled tells no class", tiny_heart.study, "unscaled")
     imported(shelf, "unnamed", model={"out_chans": 5})
     refused("no-answer", "5 classes or numbers, unnamed", tiny_heart.study, "unnamed")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_every_published_kind_the_card_says_whether_and_how_it_is_asked(kind):
+    config = KINDS[kind]
+    told = describe(config, kind, None, None, "a.safetensors")
+    reading = told["reading"]
+    asked = "landmark" in kind or kind.startswith(("cls", "reg"))
+    assert ("answers" in reading) == asked
+    if not asked:
+        return
+    settings = PublishedAnswerSettings(**models._frozen(reading))
+    assert settings.frames == config.n_frames
+    assert settings.patch == config.size(config.views[0])
+    if settings.answers == "classes":
+        assert len(settings.classes) == config.out_chans
+    elif settings.answers == "number":
+        assert settings.column == "ef"
+        assert 0 < settings.std < settings.mean
+        assert "no ejection fraction" in told["warnings"][0]
+    else:
+        assert config.out_chans == {"heatmaps": 3, "coordinates": 6}[settings.answers]
+    together = describe(replace(config, in_chans=2), kind, None, None, "a.safetensors")
+    assert "answers" not in together["reading"]
