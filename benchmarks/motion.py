@@ -3,11 +3,11 @@
     python benchmarks/motion.py --subjects 12 --out results/motion/benchmark.jsonl --page results/motion/benchmark.md
 
 Ways: `identity` (nothing moves: what there is to find), `labels` and `pictures` (one kind of evidence taken away),
-`short-axis` (no long-axis views), `sound` (the default without a prior), `prior` (with the shipped prior, or the file
-given by --prior), `published` (the recipe of the paper; minutes a subject), and the peers `elastix`, `greedy` and
-`ants`, each in a process of its own (the extra `bench`, or an environment with `benchmarks/peers.txt` whose interpreter
-is given by --peers-python; one that is absent is left out, and said so). Peers register the short-axis stack, cut about the heart, to end-diastole; they see neither
-labels nor long axes, which are no part of what they do.
+`short-axis` (no long-axis views), `sound` (the default without a prior), `prior` (with the prior given by --prior, a
+name or a file), `published` (the recipe of the paper; minutes a subject), and the peers `elastix`, `greedy` and `ants`,
+each in a process of its own (the extra `bench`, or an environment with `benchmarks/peers.txt`, whose interpreter is
+given by --peers-python; one that is absent is left out, and said so). Peers register the short-axis stack, cut about
+the heart, to end-diastole; they see neither labels nor long axes, which are no part of what they do.
 
 Subjects are seeded and of four diseases in turn, with 12 slices and 25 frames; labels are the phantom's own, as a
 reader would draw them, so errors of a segmentation come on top. A prior must come from other seeds. Rows are kept one
@@ -246,7 +246,7 @@ def asked() -> argparse.Namespace:
     told.add_argument("--subjects", type=int, default=4)
     told.add_argument("--seed", type=int, default=900, help="of the first subject")
     told.add_argument("--ways", nargs="+", default=["identity", "sound"], choices=WAYS)
-    told.add_argument("--prior", help="file; the shipped one when absent")
+    told.add_argument("--prior", help="name of a shipped one, or a file")
     told.add_argument("--steps", type=int, default=500, help="of the published recipe")
     told.add_argument("--published", type=int, default=2, help="subjects that the published recipe is run on")
     told.add_argument("--every-frame", action="store_true", help="peers register every frame, not end-systole alone")

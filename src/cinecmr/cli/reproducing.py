@@ -51,7 +51,14 @@ def reproduce(
             print(f"  {one:<30}{title}")
         return
     if name in tagged_prior.names():
-        _motion(name, scale, out, preset, device, only_list, subjects, data)
+        if data:
+            raise RefusedInput("no-such-dataset", f"{name} is made of hearts whose motion is known; leave --data")
+        from cinecmr.experiments.tagged_prior.study import reproduce as make_motion
+
+        page = make_motion(name, scale, out, preset=preset, device=device, only_list=only_list, subjects=subjects,
+                           results=results, say=say)  # fmt: skip
+        if page is not None:
+            print(page.read_text("utf-8"))
         return
     table = cinema.table(name)
     given = given_folders(data or [], cinema.GIVEN)
@@ -64,28 +71,6 @@ def reproduce(
 
     of = bench(scale, out, given, preset, say, updates, seeds)
     page = make(table, of, out, device=device, workers=workers, only_list=only_list, results=results, say=say)
-    if page is not None:
-        print(page.read_text("utf-8"))
-
-
-def _motion(
-    name: str,
-    scale: str,
-    out: Path,
-    preset: str,
-    device: str,
-    only_list: bool,
-    subjects: int | None,
-    data: list[str] | None,
-) -> None:
-    """A table of the tagged prior: its cohorts have known motion, and are synthetic always."""
-    if data:
-        raise RefusedInput(
-            "no-such-dataset", f"{name} is made of synthetic hearts, whose motion is known; leave --data"
-        )
-    from cinecmr.experiments.tagged_prior.study import reproduce as make
-
-    page = make(name, scale, out, preset=preset, device=device, only_list=only_list, subjects=subjects, say=say)
     if page is not None:
         print(page.read_text("utf-8"))
 

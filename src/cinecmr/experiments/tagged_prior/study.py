@@ -37,6 +37,7 @@ def reproduce(
     device: str = "cpu",
     only_list: bool = False,
     subjects: int | None = None,
+    results: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Path | None:
     """Make a table.
@@ -44,11 +45,12 @@ def reproduce(
     Args:
         name: see `tagged_prior.names`.
         scale: see `scales.SCALES`.
-        out: gets priors/ and fits/, which all tables share, and the table as .md, .csv, .json and perhaps .svg.
+        out: gets priors/ and fits/, which all tables share, and the table.
         preset: "official" leaves the penalty on volume out, as the published program's settings do; the others keep it.
         device: where networks run.
         only_list: stop after the list of what would be fitted.
         subjects: of each test cohort; the scale's when None.
+        results: folder of the table; `out` when None.
         say: told one line at a time.
 
     Returns:
@@ -85,7 +87,7 @@ def reproduce(
         f"{size.network.steps} steps",
         images=f"{size.frames or 'all'} frames, matrix {size.matrix or 'of the scanner'}",
     )  # fmt: skip
-    page = told(table, scored, size, about, out)
+    page = told(table, scored, size, about, results or out)
     figures.beside(name, table, lab, page)
     return page
 
