@@ -23,6 +23,7 @@ Data = Annotated[str, typer.Argument(metavar="DATA", help="folder of a data set,
 Layout = Annotated[str | None, typer.Option(help="which data set DATA is, where that is not clear")]
 Synthetic = Annotated[int, typer.Option(min=1, help="synthetic hearts, for `phantom`")]
 Threads = Annotated[int, typer.Option(min=0, help="threads that make batches ahead of time")]
+Watched = Annotated[bool, typer.Option("--tensorboard", help="also write what TensorBoard shows")]
 
 
 @pretrain_app.command("mae")
@@ -37,7 +38,7 @@ def pretrain_mae(
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Threads = 0,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="also write what TensorBoard shows")] = False,
+    tensorboard: Watched = False,
 ) -> None:
     """Pre-train a masked autoencoder on any of short axis, 2C, 3C, 4C.
 
@@ -95,6 +96,7 @@ def _teaches(task: str, what: str) -> None:
         seed: Seed = 0,
         device: Device = "cpu",
         workers: Threads = 0,
+        tensorboard: Watched = False,
     ) -> None:
         from cinecmr.pretrain.run import cases_of
         from cinecmr.tasks import teaching
@@ -102,7 +104,7 @@ def _teaches(task: str, what: str) -> None:
         of = teaching.lesson(task, scale, network, start is not None, view)
         weights = teaching.teach(
             task, cases_of(data, layout, subjects), out, of, given=given or (), start=start, labelled=labelled,
-            seed=seed, device=device, workers=workers, say=say,
+            seed=seed, device=device, workers=workers, watch=tensorboard, say=say,
         )  # fmt: skip
         print(f"weights: {weights}")
 

@@ -23,7 +23,7 @@ from cinecmr.io.subject import subject_name
 from cinecmr.learn.fit import fit
 from cinecmr.learn.overrides import overridden
 from cinecmr.learn.parallel import joined
-from cinecmr.learn.progress import Bar
+from cinecmr.learn.progress import Bar, tensorboard, together
 from cinecmr.learn.recipe import Optimiser, Recipe, Schedule, Stopping, Weights, hash_of
 from cinecmr.learn.samples import LONG, Grid
 from cinecmr.learn.splits import Splits, by_shares, nested, person_of
@@ -184,6 +184,7 @@ def teach(
     seed: int = 0,
     device: str = "cpu",
     workers: int = 0,
+    watch: bool = False,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Train a task's model and test it; stopped and started again, it goes on where it was.
@@ -199,6 +200,7 @@ def teach(
         seed: of the split, the weights and the order.
         device: where the network runs.
         workers: threads that make batches ahead of time.
+        watch: also write what TensorBoard shows.
         say: told one line at a time.
 
     Returns:
@@ -226,7 +228,8 @@ def teach(
                 f"{recipe.schedule.updates} updates of {recipe.schedule.batch}")  # fmt: skip
         bar = Bar(recipe, task) if world.first else None
         with bar or nullcontext():
-            network = fit(recipe, learner, folder, bar, device=device, workers=workers)
+            listeners = together(bar, tensorboard(folder) if watch and world.first else None)
+            network = fit(recipe, learner, folder, listeners, device=device, workers=workers)
         if world.first:
             for line in tested(learner, network, splits.of(cases, "test"), folder, splits.sha256):
                 say(line)

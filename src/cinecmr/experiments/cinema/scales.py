@@ -102,6 +102,17 @@ SCALES = {
 }  # fmt: skip
 
 
+def sized(scale: Scale) -> str:
+    """How large a scale is, in words."""
+    of, levels = scale.plan.settings, ", ".join(map(str, scale.levels))
+    size, spacing = (" x ".join(f"{n:g}" for n in axes) for axes in (of.sax_size, of.sax_spacing))
+    length = f"{scale.updates} updates of {scale.batch}" if scale.updates else "the published epochs"
+    return (
+        f"short axis of {size} voxels of {spacing} mm; transformers {of.width} wide and {of.depth} deep, U-Net of "
+        f"{levels} channels; {length}"
+    )
+
+
 def grid(scale: Scale, view: View) -> Grid:
     """What a network of this scale reads of a view."""
     return scale.plan.settings.grids()[view.value]
