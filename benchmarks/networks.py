@@ -3,9 +3,14 @@
 python benchmarks/networks.py                             # small sizes, a minute or two on one core
 python benchmarks/networks.py --networks unet_3d --size published --repeats 1
 python benchmarks/networks.py --compile --device cuda
+python benchmarks/networks.py --where --networks seg_sax --size published --out results/networks/work.md
 
 Runs of the variants alternate, and the fastest of each counts, so that a busy machine slows all of them alike. Where
 MONAI has the same network and is installed, it is timed too, with the same weights, once its output is equal.
+
+`--where` tells instead how much of the arithmetic and of the time lies in which layers, and how much faster the whole
+could be if all of it ran as fast as the fastest layer: a bound for any way of asking that does the same arithmetic.
+Seconds there are those of the process, which other work on the machine does not change.
 """
 
 from __future__ import annotations
@@ -16,11 +21,14 @@ import importlib.util
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from cinecmr.experiments import provenance
+from cinecmr.io.files import write_text
 from cinecmr.networks.inference import Ready, computes_half
 from cinecmr.networks.kinds import published
 from cinecmr.networks.resnet import ResNet, ResNetConfig
@@ -30,6 +38,7 @@ from cinecmr.networks.stack_unet import StackUNet
 from cinecmr.networks.unet import UNet, UNetConfig
 from cinecmr.networks.video_swin import VideoSwin, VideoSwinConfig
 from cinecmr.networks.video_swin_weights import INDEX, other_name
+from cinecmr.networks.vit import Attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,6 +263,77 @@ def report(name: str, size: str, device: str, repeats: int, half: bool, compiled
         print(f"{name:<17}{way.name:<20}{1e3 * a:9.1f} ms {ratios} {change:10.1e}", flush=True)
 
 
+TRANSPOSED = (nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def layer_of(module: nn.Module, given: Tensor) -> str:
+    """What a layer is called in the table of work, by the size of what enters."""
+    if isinstance(module, nn.Linear):
+        return "linear layers"
+    if isinstance(module, Attention):
+        return "attention of tokens"
+    size = " x ".join(map(str, given.shape[2:]))
+    wide = isinstance(module, nn.Conv2d | nn.Conv3d) and max(module.kernel_size) == 3
+    return f"convolutions of 3 at {size}" if wide else "other convolutions"
+
+
+def arithmetic(module: nn.Module, given: Tensor, answer: Tensor) -> float:
+    """Additions and multiplications of a layer, in thousand millions."""
+    if isinstance(module, Attention):
+        return 4e-9 * given.shape[0] * given.shape[1] ** 2 * given.shape[2]
+    many = given.numel() if isinstance(module, TRANSPOSED) else answer.numel()
+    return 2e-9 * many * module.get_parameter("weight")[0].numel()
+
+
+def work(network: nn.Module, inputs: tuple[Any, ...]) -> tuple[dict[str, list[float]], float]:
+    """Arithmetic and seconds by kind of layer, and seconds of the whole, in one forward run after another."""
+    parts: dict[str, list[float]] = {}
+    begun: list[tuple[float, float]] = []  # when a layer began, and the seconds of the layers inside it
+
+    def before(_module: nn.Module, _given: tuple[Any, ...]) -> None:
+        begun.append((time.process_time(), 0.0))
+
+    def after(module: nn.Module, given: tuple[Any, ...], answer: Any) -> None:
+        started, inner = begun.pop()
+        took = time.process_time() - started
+        if begun:
+            begun[-1] = (begun[-1][0], begun[-1][1] + took)
+        part = parts.setdefault(layer_of(module, given[0]), [0.0, 0.0])
+        part[0] += arithmetic(module, given[0], answer)
+        part[1] += took - inner
+
+    network.eval()
+    with torch.inference_mode():
+        network(*inputs)
+        hooks = []
+        for module in network.modules():
+            if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv3d, Attention, *TRANSPOSED)):
+                hooks += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+        started = time.process_time()
+        network(*inputs)
+        took = time.process_time() - started
+    for hook in hooks:
+        hook.remove()
+    return parts, took
+
+
+def where(name: str, size: str) -> list[str]:
+    """Table of the work of a network on a processor."""
+    torch.manual_seed(0)
+    case = CASES[name](size)
+    parts, took = work(case.network, case.inputs)
+    parts["norms, activations, sums, way of data"] = [0.0, took - sum(seconds for _, seconds in parts.values())]
+    lines = [f"| {name}: layers | GFLOP | seconds | GFLOP/s |", "|---|---:|---:|---:|"]
+    for part, (flops, seconds) in sorted(parts.items(), key=lambda item: -item[1][1]):
+        lines.append(f"| {part} | {flops:.0f} | {seconds:.2f} | {flops / seconds:.0f} |")
+    total = sum(flops for flops, _ in parts.values())
+    # Of layers with a fiftieth of the work or more: smaller ones say little.
+    best = max(flops / seconds for flops, seconds in parts.values() if flops > total / 50)
+    lines.append(f"| all | {total:.0f} | {took:.2f} | {total / took:.0f} |")
+    bound = f"{total / best:.2f} s, {took / (total / best):.2f} times as fast"
+    return [*lines, "", f"All of it at the rate of the fastest layer ({best:.0f} GFLOP/s), nothing else: {bound}."]
+
+
 def main() -> None:
     """Read the options and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -263,7 +343,18 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true", help="also torch.compile, which takes minutes")
     parser.add_argument("--half", action="store_true", help="bf16 even where this machine has to emulate it")
+    parser.add_argument("--where", action="store_true", help="which layers the work lies in, on a processor")
+    parser.add_argument("--out", type=Path, default=None, help="also write the table of --where here")
     given = parser.parse_args()
+    if given.where:
+        started = time.perf_counter()
+        rows = [line for name in given.networks for line in (*where(name, given.size), "")]
+        about = provenance.about(started, "torch", threads=torch.get_num_threads(), size=given.size)
+        table = "\n".join([*provenance.as_lines(about), *rows])
+        print(table, end="")
+        if given.out is not None:
+            write_text(given.out, table)
+        return
     half = given.half or computes_half(given.device)
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {given.device}, {threads} threads, {given.size} sizes, best of {given.repeats}")

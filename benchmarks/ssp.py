@@ -1,23 +1,27 @@
 """Slices a second of every pre-training, as ratios to a plain supervised step, and the share that augmentation takes.
 
-python benchmarks/ssp.py                      # the networks of `laptop`, one thread, a minute or two
+python benchmarks/ssp.py --out results/ssp/speed.md     # the networks of `laptop`, one thread, a minute or two
 python benchmarks/ssp.py --scale gpu --device cuda
 
-Rounds of the methods alternate and the fastest of each counts, so that a busy machine slows all of them alike. A slice
-is one that is shown: a pair of copies in contrast, or all crops of one in DINO, count as one.
+Rounds of the methods alternate and the fastest of each counts, so that a busy machine slows all of them alike; on one
+thread the processor's time counts and not the clock's. A slice is one that is shown: a pair of copies in contrast, or
+all crops of one in DINO, count as one.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from cinecmr.experiments import provenance
 from cinecmr.experiments.ssp import plan as planning
 from cinecmr.experiments.ssp.plan import METHODS, SCRATCH, TITLES, Job, Plan
+from cinecmr.io.files import write_text
 from cinecmr.learn.slices import Intensities, Slice
 
 if TYPE_CHECKING:
@@ -45,20 +49,23 @@ def on(batch: Any, device: str) -> Any:
 
 def seconds(act: Callable[[], object], device: str) -> float:
     """Of one call; the device waited for."""
-    started = time.perf_counter()
+    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
+    started = clock()
     act()
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def main() -> None:
-    """Print one line a method."""
+    """Print one line a method, and write them as a table."""
+    started = time.perf_counter()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", default="laptop", choices=list(planning.SCALES))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="also write a page")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     plan, shown = Plan(given.scale, pretrain_updates=dict.fromkeys(METHODS, 1000)), slices()
@@ -78,11 +85,19 @@ def main() -> None:
             best[name] = [min(a, b) for a, b in zip(best[name], (drawing, learning), strict=True)]
     plain = sum(best[SCRATCH]) / methods[SCRATCH][1]
     print(f"{given.scale}, {given.device}, {given.threads} threads: a supervised step {1 / plain:.1f} slices a second")
+    rows = ["| | slices a second | of a supervised step's | share of augmentation |", "|---|---:|---:|---:|"]
     for name, (drawing, learning) in best.items():
         each = (drawing + learning) / methods[name][1]
         title = "with labels" if name == SCRATCH else TITLES[name]
         share = drawing / (drawing + learning)
         print(f"{title:<12}{plain / each:6.2f} of a supervised step's slices a second, augmentation {share:4.0%} of it")
+        rows.append(f"| {title} | {1 / each:.1f} | {plain / each:.2f} | {share:.0%} |")
+    if given.out:
+        told = provenance.about(
+            started, "torch", device_name=given.device, scale=given.scale, threads=given.threads, repeats=given.repeats
+        )
+        page = ["# How fast each method learns", "", *provenance.as_lines(told), *rows, "", __doc__.split("\n\n")[-1]]
+        write_text(given.out, "\n".join(page))
 
 
 if __name__ == "__main__":

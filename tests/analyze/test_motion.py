@@ -84,10 +84,10 @@ def test_what_cannot_be_is_refused(tiny_heart, tiny_model, tmp_path):
     with pytest.raises(RefusedInput, match="septum"):
         motion.track(tiny_heart.study, no_right)
     with pytest.raises(RefusedInput, match="there is no prior"):
-        motion.prior_named(str(tmp_path / "none.safetensors"))
+        motion_prior.named(str(tmp_path / "none.safetensors"))
     (tmp_path / "bad.safetensors").write_bytes(b"x" * 40)
     with pytest.raises(RefusedInput, match="no motion prior"):
-        motion.prior_named(str(tmp_path / "bad.safetensors"))
+        motion_prior.named(str(tmp_path / "bad.safetensors"))
     with pytest.raises(RefusedInput, match="no folder"):
         motion_prior.build(str(tmp_path / "nowhere"), tmp_path / "p.safetensors")
     with pytest.raises(RefusedInput, match="no method"):
@@ -111,9 +111,9 @@ def test_a_prior_goes_on_where_it_was_and_starts_the_next_fit(tiny_heart, tmp_pa
     motion_prior.build("phantom", out, subjects=2, seed=0)
     assert len(asked) == 3  # both were kept
     prior = Prior.load(out)
-    assert motion.prior_named("none") is None
+    assert motion_prior.named("none") is None
     alone = motion.track(tiny_heart.study, tiny_heart.labels)
-    helped = motion.track(tiny_heart.study, tiny_heart.labels, start=motion.prior_named(str(out)))
+    helped = motion.track(tiny_heart.study, tiny_heart.labels, start=motion_prior.named(str(out)))
     assert helped.registration.costs[0] < 0.5 * alone.registration.costs[0]
     assert prior.ejected == pytest.approx(first.ejected)
 

@@ -11,12 +11,18 @@ from cinecmr.analyze import models
 from cinecmr.analyze.importing import Request, bring
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
+from cinecmr.learn.recipe import Recipe
 from cinecmr.study import Facts, Image, Study
 from cinecmr.tasks import teaching
 from cinecmr.tasks.published_pieces import kept
 from cinecmr.tasks.volume_segmentation import VolumeSegmentation
 
 SETTINGS = teaching.lesson("segmentation", "smoke").settings
+
+
+def recipe_of(settings):
+    """As a run writes it."""
+    return Recipe(settings | {"samples": 12, "data": "0123456789"}).as_json()
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ def run(tmp_path, monkeypatch):
     folder.mkdir()
     save_file(dict(network.state_dict()), folder / "weights.safetensors")
     save_file({"optimiser": torch.zeros(1)}, folder / "checkpoint.safetensors")
-    (folder / "recipe.json").write_text(json.dumps({"settings": SETTINGS.as_json(), "seed": 0}))
+    (folder / "recipe.json").write_text(json.dumps(recipe_of(SETTINGS.as_json())))
     return folder, task, network
 
 
@@ -78,7 +84,7 @@ def test_a_missing_slice_is_bridged_for_a_run_too_and_stays_unseen(run):
 
 def refused(folder, match, **settings):
     told = SETTINGS.as_json() | settings
-    (folder / "recipe.json").write_text(json.dumps({"settings": told}))
+    (folder / "recipe.json").write_text(json.dumps(recipe_of(told)))
     with pytest.raises(RefusedInput, match=match) as reason:
         bring(Request(str(folder)), say=lambda _: None)
     assert reason.value.code == "foreign-weights"

@@ -5,7 +5,7 @@ import pytest
 
 from cinecmr.anatomy import Structure
 from cinecmr.datasets._codes import LV_MYO_RV, RV_MYO_LV, from_structure, to_structure
-from cinecmr.datasets._tables import metres, number, read_table, whole, write_table
+from cinecmr.datasets.tables import metres, number, read_table, whole, write_table
 from cinecmr.errors import RefusedInput
 
 

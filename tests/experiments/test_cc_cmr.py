@@ -208,17 +208,6 @@ def test_names_that_do_not_exist_are_refused_with_those_that_do(tmp_path):
         tables.plan_of("t2", ["lge"])
 
 
-def test_a_page_gets_figures_between_its_marks_and_keeps_the_rest(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    for _ in range(2):
-        report.into_page(page, ["new"])
-        assert page.read_text() == f"before\n{report.BEGIN}\n\nnew\n{report.END}\nafter\n"
-    page.write_text("nothing")
-    with pytest.raises(ValueError, match="to write between"):
-        report.into_page(page, ["new"])
-
-
 def test_one_synthetic_subject_has_linked_and_unlinked_scar_over_the_same_cine(tmp_path):
     recipe = cohorts.CohortRecipe(10, window=Window(16, 9.0, 4, lge_slices=4), frames=8, matrix=32)
     seed = recipe.first_seed + 9

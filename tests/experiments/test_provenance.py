@@ -6,6 +6,8 @@ import re
 import subprocess
 import time
 
+import pytest
+
 from cinecmr.experiments import provenance
 
 
@@ -33,3 +35,14 @@ def test_a_table_tells_seed_commit_device_versions_and_time_and_leaves_out_what_
 def test_numbers_that_json_does_not_know_become_null():
     written = provenance.as_json({"a": math.nan, "b": [math.inf, 1.5], "c": {"d": (2, None)}})
     assert json.loads(written) == {"a": None, "b": [None, 1.5], "c": {"d": [2, None]}}
+
+
+def test_a_page_gets_figures_between_its_marks_and_keeps_the_rest(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{provenance.BEGIN}\nold\n{provenance.END}\nafter\n")
+    for _ in range(2):
+        provenance.into_page(page, ["new"])
+        assert page.read_text() == f"before\n{provenance.BEGIN}\n\nnew\n{provenance.END}\nafter\n"
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="to write between"):
+        provenance.into_page(page, ["new"])

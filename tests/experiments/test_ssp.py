@@ -65,8 +65,9 @@ def study(data, tmp_path_factory):
 
 def test_the_answer_is_a_table_a_figure_and_plain_words(study):
     request, answer, _ = study
-    assert len(answer) == 4
-    assert all("no pre-training is shown to help" in line or "helps" in line for line in answer)
+    assert len(answer) == 4 + 2
+    assert all("no pre-training is shown to help" in line or "helps" in line for line in answer[:4])
+    assert all(line.startswith("With ") and "% of draws" in line for line in answer[4:])
     page = (request.out / "results.md").read_text("utf-8")
     assert answer[0] in page
     for word in ("commit", "scale: smoke", "real subjects: 4 to learn from, 2 to test on", "from scratch", "MIM"):
@@ -97,6 +98,38 @@ def test_a_finished_study_is_told_again_without_training(study):
     said = []
     assert question.compare(request, SMALL, said.append) == answer
     assert not [line for line in said if " of " in line and "updates  about" in line]
+
+
+def test_a_start_may_be_added_and_the_page_and_folder_of_results_are_filled(study, tmp_path):
+    request, answer, _ = study
+    page = tmp_path / "page.md"
+    page.write_text("# Ours\n\n<!-- figures: begin -->\n<!-- figures: end -->\n")
+    said = []
+    more = replace(SMALL, inits=("scratch", "mim", "nnunet"))
+    asked = replace(request, results=tmp_path / "results", page=page)
+    told = question.compare(asked, more, said.append)
+    assert len([line for line in said if "updates  about" in line]) == 2 * 3
+    assert told[:4] == answer[:4]
+    text = page.read_text("utf-8")
+    assert "### The same updates" in text
+    assert "![Dice against labelled subjects](results/curve.svg)" in text
+    rows = list(csv.DictReader((tmp_path / "results" / "results.csv").read_text("utf-8").splitlines()))
+    assert len(rows) == 2 * 2 * 3
+    assert {r["init"] for r in rows} == {"scratch", "mim", "nnunet"}
+
+
+def test_nnunet_with_two_folds_is_two_networks_that_each_miss_a_subject(study):
+    request, _, _ = study
+    plan = replace(question.settled(request.out / question.PLAN, SMALL), inits=("scratch", "nnunet"))
+    assert [plan.folds(Job(init, n, 0, 3)) for init, n in (("nnunet", 2), ("nnunet", 1), ("scratch", 2))] == [2, 1, 1]
+    whole = runs.recipe_of(request.out, plan, Job("nnunet", 2, 0, plan.updates))
+    keys = {planning.fold_of(whole, number, 2).key for number in range(2)}
+    assert len(keys | {whole.key}) == 3
+    assert planning.fold_of(whole, 0, 1) is whole
+    paces = {"scratch": 2.0, "score": 1.0}
+    job = Job("nnunet", 2, 0, 10)
+    assert runs.costs(plan, job, paces, 5) == 2 * (10 * 2.0 + 5 * 4 * 1.0)
+    assert runs.costs(plan, replace(job, init="scratch"), paces, 5) == 10 * 2.0 + 5 * 1.0
 
 
 def test_only_what_is_missing_is_trained_again_and_comes_out_the_same(study):
@@ -185,6 +218,18 @@ def test_a_budget_becomes_updates_with_the_same_time_for_every_method():
         runs.within(plan, paces, asked, 20, 30, 2)
 
 
+@pytest.mark.parametrize("method", planning.METHODS)
+def test_where_there_is_little_time_slices_are_changed_mildly_with_and_without_labels(method):
+    for scale, turn in (("hour", 30.0), ("laptop", 30.0), ("gpu", 180.0)):
+        plan = Plan(scale, pretrain_updates={method: 100})
+        own = planning.pretraining(plan, method, ["any"]).settings
+        geometry = own.large if method == "dino" else own.geometry
+        assert (geometry.pixels, geometry.turn) == (plan.size.pixels, turn)
+        if method != "dino":
+            assert own.intensity.gamma_chance == (0.3 if plan.size.mild else 1.0)
+            assert own.geometry.scale == ((0.8, 1.25) if plan.size.mild else (0.7, 1.4))
+
+
 def test_full_scale_trains_the_published_epochs():
     plan = Plan("full", "published", labels=(296,), protocols=(EPOCHS,))
     found = runs.within(plan, {}, lambda _: [], 140, 1, 1, (90_618, 6_738))
@@ -227,9 +272,58 @@ def test_what_helps_harms_or_shows_nothing_is_called_so():
     assert "no pre-training is shown to help (the best, SimCLR" in nothing
 
 
-def test_p_is_adjusted_as_holm_does_for_equal_and_large_ones():
-    assert report.holm({"a": 0.02, "b": 0.02}) == {"a": 0.04, "b": 0.04}
-    assert report.holm({"a": 0.9, "b": 0.8}) == {"b": 1.0, "a": 1.0}
+def test_p_is_adjusted_for_the_kinds_of_pre_training_and_nnunet_asks_its_own_question():
+    rng = np.random.default_rng(1)
+    base = rng.uniform(0.6, 0.8, (3, 20))
+    better = base + 0.02 + rng.normal(0, 0.03, base.shape)
+    found = report.compared([cell("scratch", base), cell("simclr", better), cell("mim", better)], 1000)
+    alone = report.compared([cell("scratch", base), cell("nnunet", better)], 1000)
+    assert found[1].p == found[2].p == pytest.approx(2 * found[1].gain.p)
+    assert alone[1].p == alone[1].gain.p
+    (line,) = report.sentences([*found, alone[1]], 20)
+    assert "nnU-Net's way: not shown to help (+0.0" in line
+    assert "nnU-Net" not in report.sentences(found, 20)[0]
+
+
+def test_the_best_start_is_as_sure_as_draws_of_subjects_and_trainings_say():
+    rng = np.random.default_rng(2)
+    base = rng.uniform(0.6, 0.8, (3, 20))
+    ahead = [cell("scratch", base), cell("mim", base + 0.2), cell("pcl", base - 0.2)]
+    assert report.chances(ahead, 1000) == {"scratch": 0.0, "mim": 1.0, "pcl": 0.0}
+    even = report.chances([cell("scratch", base), cell("mim", base[:, ::-1])], 4000)
+    slow = 0
+    for _ in range(4000):  # one draw after another
+        subjects = rng.integers(0, 20, 20)
+        ours, theirs = (s[rng.integers(0, 3, 3)][:, subjects].mean() for s in (base, base[:, ::-1]))
+        slow += ours >= theirs
+    assert even["scratch"] == pytest.approx(slow / 4000, abs=0.05)
+    assert sum(even.values()) == pytest.approx(1)
+
+
+def test_the_advice_says_what_to_start_from_and_whether_it_is_shown():
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.6, 0.8, (3, 20))
+
+    def told(**gains):
+        group = [cell(init, base + gain + rng.normal(0, 0.02, base.shape)) for init, gain in gains.items()]
+        return report.advice(report.compared([cell("scratch", base), *group], 1000), 1000)[0]
+
+    assert "MIM is the best in 100% of draws" in told(mim=0.1, pcl=0.0)
+    assert "so use it" in told(mim=0.1, pcl=0.0)
+    assert "expect little of it" in told(mim=0.004)
+    assert "so train from scratch" in told(mim=-0.1)
+    assert "was not asked for" in report.advice([cell("mim", base), cell("pcl", base - 0.1)], 1000)[0]
+
+
+def test_a_pre_training_that_collapsed_is_called_so():
+    ends = {
+        Job("simclr", 0, 0, 5): {"loss": 3.4, "effective_rank": 1.2, "feature_spread": 0.01},
+        Job("mim", 0, 0, 5): {"loss": 0.2},
+        Job("mim", 5, 0, 5): {"loss": 0.9},
+    }
+    lines = report.left(ends)[3:]
+    assert lines == ["| SimCLR | 0 | 3.400 | 1.20 | 0.01 | collapsed |", "| MIM | 0 | 0.200 |  |  |  |"]
+    assert report.left({Job("scratch", 5, 0, 5): {"loss": 0.9}}) == []
 
 
 def test_the_published_split_follows_from_the_identifiers():

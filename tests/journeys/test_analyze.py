@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-WRITTEN = {"findings.json", "measurements.csv", "labels_sax.nii.gz", "report.html"}
+WRITTEN = {"findings.json", "measurements.csv", "labels_sax.nii.gz", "report.html", "study.npz"}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def true_values(cohort):
     return row
 
 
-def test_the_four_files_are_there_and_nothing_else(analysed):
+def test_the_five_files_are_there_and_nothing_else(analysed):
     _, out, _ = analysed
     assert {path.name for path in out.iterdir()} == WRITTEN
 

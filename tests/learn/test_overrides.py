@@ -2,9 +2,11 @@
 
 import pytest
 
+from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.learn.overrides import names_of, overridden
 from cinecmr.pretrain.mae import plan
+from cinecmr.tasks.volume_segmentation import VolumeSegmentationSettings
 
 
 def test_a_setting_is_changed_where_it_stands_and_nothing_else():
@@ -38,3 +40,11 @@ def test_a_setting_is_changed_where_it_stands_and_nothing_else():
 def test_a_setting_that_cannot_be_is_refused(given, message):
     with pytest.raises(RefusedInput, match=message):
         overridden(plan("smoke"), [given])
+
+
+def test_a_member_of_a_list_is_named_by_its_name_or_its_value():
+    told = overridden(VolumeSegmentationSettings(), ["view=LAX_4C", "contrasts=lge", "structures=scar,No_Reflow"])
+    assert (told.view, told.contrasts) == (View.LAX_4C, (Contrast.LGE,))
+    assert told.structures == (Structure.SCAR, Structure.NO_REFLOW)
+    with pytest.raises(RefusedInput, match="view=lax_5c is not possible: there are sax, lax_2c"):
+        overridden(VolumeSegmentationSettings(), ["view=lax_5c"])

@@ -1,6 +1,7 @@
 """Slices: what is cut from a cine, where its heart is, and who is in a subset."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from cinecmr.anatomy import Structure, View
 from cinecmr.errors import RefusedInput
-from cinecmr.learn.slices import base_first, draw_subset, heart_centre, slices_of, smallest_circle
+from cinecmr.learn.slices import base_first, draw_subset, heart_centre, respaced, slices_of, smallest_circle
 from cinecmr.study import Image
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "ssp"
@@ -118,6 +119,28 @@ def by_trying_all(points):
         if radius < best[2] and (np.hypot(*(points - centre).T) <= radius + 1e-9).all():
             best = (*centre, radius)
     return best
+
+
+def test_a_smooth_slice_is_the_same_picture_on_another_spacing(tiny_heart):
+    one = slices_of("anna", tiny_heart.image, tiny_heart.labels)[3]
+    mm = [(np.arange(n) + 0.5) * step for n, step in zip(one.pixels.shape, one.spacing, strict=True)]
+    wave = np.sin(mm[0] / 9)[:, None] + np.cos(mm[1] / 7)[None]
+    (found,) = respaced([replace(one, pixels=wave.astype(np.float32), centre=(7.5, 3.0))], 1.3)
+    for axis in (0, 1):
+        assert found.spacing[axis] == pytest.approx(1.3, abs=0.03)
+        field = found.pixels.shape[axis] * found.spacing[axis]
+        assert field == pytest.approx(one.pixels.shape[axis] * one.spacing[axis])
+        assert (found.centre[axis] + 0.5) * found.spacing[axis] == pytest.approx(
+            ((7.5, 3.0)[axis] + 0.5) * one.spacing[axis]
+        )
+    x, y = ((np.arange(n) + 0.5) * step for n, step in zip(found.pixels.shape, found.spacing, strict=True))
+    truth = np.sin(x / 9)[:, None] + np.cos(y / 7)[None]
+    inside = (slice(4, -4),) * 2
+    assert np.abs(found.pixels - truth)[inside].max() < 0.01
+    assert found.labels.shape == found.pixels.shape
+    for code in (1, 2, 3):
+        old, new = ((s.labels == code).sum() * s.spacing[0] * s.spacing[1] for s in (one, found))
+        assert new == pytest.approx(old, rel=0.1, abs=15)
 
 
 @pytest.mark.parametrize("seed", range(6))

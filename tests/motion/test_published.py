@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cinecmr.errors import RefusedInput
 from cinecmr.motion.prior import Prior, clipped_mean, ejected_share, population, robust_mean
 from cinecmr.motion.published import Published, average, register_published
 from cinecmr.motion.similarity import correlation, local_correlation, volume_penalty
@@ -50,9 +51,17 @@ def test_the_recipe_moves_the_wall_inwards_and_its_gradient_is_that_of_its_displ
 
 
 def test_a_prior_of_networks_is_the_clipped_mean_of_each_weight():
-    networks = [{"a": torch.full((2,), float(value))} for value in (1, 2, 3, 100)]
-    found = average(networks, (0.0, 0.5))
-    np.testing.assert_allclose(found["a"], (1 + 2 + 2.5 + 2.5) / 4)
+    values = np.array([[1.0, 5.0, 9.0], [2.0, 5.0, 8.0], [3.0, 5.0, 7.0], [100.0, 5.0, -50.0]])
+    networks = [{"a": torch.tensor(row[:1]), "b": torch.tensor(row[1:].reshape(2, 1))} for row in values]
+    low, high = np.quantile(values, (0.01, 0.99), axis=0)
+    wanted = np.clip(values, low, high).mean(axis=0)
+    found = average(networks)
+    np.testing.assert_allclose(torch.cat([found["a"], found["b"][:, 0]]), wanted, rtol=1e-6)
+    robust = average(networks, "robust")
+    assert abs(float(robust["a"]) - 2) < 1
+    assert robust["b"].shape == (2, 1)
+    with pytest.raises(ValueError, match="no method"):
+        average(networks, "median")
     with pytest.raises(ValueError, match="different sizes"):
         average([networks[0], {"a": torch.zeros(3)}])
     with pytest.raises(ValueError, match="at least one"):
@@ -78,7 +87,7 @@ def test_a_prior_follows_the_ejection_fraction_and_the_size_of_the_heart(tiny_he
     share = ejected_share(tiny_heart.labels)
     np.testing.assert_allclose(again.table(shell, 2, tiny_heart.labels), share * shell.frame.focus, rtol=2e-2)
     assert again.table(shell, 1, tiny_heart.labels).shape[1] == 2
-    with pytest.raises(ValueError, match="orders"):
+    with pytest.raises(RefusedInput, match="orders"):
         again.table(Shell(shell.frame, shell.lowest, shell.endo, shell.epi, (3, 2, 1)), 2, tiny_heart.labels)
     with pytest.raises(ValueError, match="no method"):
         population(tables, [1, 1, 1], shares, (2, 2, 1), "median")

@@ -134,3 +134,19 @@ def without_gradient() -> Callable[[torch.nn.Module, torch.Tensor], list[str]]:
         return [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
 
     return names
+
+
+@pytest.fixture(scope="session")
+def same_gradients_computed_again() -> Callable[[Callable[[bool], torch.nn.Module], torch.Tensor], None]:
+    """Check that a network made to compute blocks again gets the gradients of one that keeps what they computed."""
+
+    def check(make: Callable[[bool], torch.nn.Module], image: torch.Tensor) -> None:
+        kept, again = make(False), make(True)
+        again.load_state_dict(kept.state_dict())
+        for network in (kept, again):
+            network(image).square().sum().backward()
+        assert any(p.grad.abs().max() > 0 for p in kept.parameters() if p.grad is not None)
+        for one, other in zip(kept.parameters(), again.parameters(), strict=True):
+            torch.testing.assert_close(one.grad, other.grad)
+
+    return check

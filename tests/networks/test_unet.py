@@ -48,16 +48,11 @@ def test_of_the_published_network_the_first_convolution_of_the_decoder_never_lea
     assert dead == ["decoder.in_conv.conv.weight", "decoder.in_conv.conv.bias"]
 
 
-def test_computing_blocks_again_changes_no_gradient():
+def test_computing_blocks_again_changes_no_gradient(same_gradients_computed_again):
     torch.manual_seed(0)
-    kept = UNet(UNetConfig(widths=(4, 6, 8), dropout=0.0))
-    again = UNet(UNetConfig(widths=(4, 6, 8), dropout=0.0, checkpointing=True))
-    again.load_state_dict(kept.state_dict())
-    image = torch.randn(1, 1, 8, 8, 2)
-    for network in (kept, again):
-        network(image).square().sum().backward()
-    for one, other in zip(kept.parameters(), again.parameters(), strict=True):
-        torch.testing.assert_close(one.grad, other.grad)
+    same_gradients_computed_again(
+        lambda again: UNet(UNetConfig(widths=(4, 6, 8), dropout=0.0, checkpointing=again)), torch.randn(1, 1, 8, 8, 2)
+    )
 
 
 def test_slices_are_never_halved_so_one_is_enough():

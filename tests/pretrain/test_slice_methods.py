@@ -16,11 +16,14 @@ from cinecmr.learn.losses import info_nce
 from cinecmr.learn.recipe import Recipe, Schedule
 from cinecmr.learn.slice_geometry import Geometry
 from cinecmr.learn.slices import slices_of
+from cinecmr.learn.start import begin
+from cinecmr.networks.convunetr import ConvUNetR
+from cinecmr.networks.multiview import MultiViewConfig, ViewShape
 from cinecmr.networks.ssp_unet import SSPUNetConfig
 from cinecmr.pretrain import dino, mim, pcl, simclr
 from cinecmr.pretrain._contrast import Copies, siblings, similarity
 from cinecmr.pretrain._dino_network import DinoHead, distilled
-from cinecmr.pretrain.backbone import Backbone, TransformerSize, transformer_weights
+from cinecmr.pretrain.backbone import Backbone, TransformerSize
 from cinecmr.pretrain.collapse import CollapseWarning, CollapseWatch, effective_rank, spread
 from cinecmr.tasks.slice_segmentation import PRESETS, SliceSegmentation
 
@@ -295,6 +298,16 @@ def test_sizes_that_do_not_halve_are_refused_with_those_that_do():
         mim.MIMSettings(patch=48)
 
 
+def test_temperatures_and_heights_that_make_no_sense_are_refused():
+    for settings in (simclr.SimCLRSettings, pcl.PCLSettings):
+        with pytest.raises(ValueError, match="temperature must be above 0, got 0"):
+            settings(temperature=0)
+        with pytest.raises(ValueError, match="a crop has 100 pixels"):
+            settings(geometry=Geometry(pixels=100))
+    with pytest.raises(ValueError, match=r"threshold must be in \(0, 1\], got 1.5"):
+        pcl.PCLSettings(threshold=1.5)
+
+
 def test_contrast_without_a_pair_is_refused_and_rows_without_one_are_left_out():
     with pytest.raises(ValueError, match="give a larger batch"):
         info_nce(torch.zeros(1, 1), torch.zeros(1, 1, dtype=torch.bool))
@@ -303,12 +316,31 @@ def test_contrast_without_a_pair_is_refused_and_rows_without_one_are_left_out():
     assert found.item() == pytest.approx(math.log(1 + math.exp(-1)))
 
 
-def test_the_transformer_is_handed_on_under_the_names_of_multi_view_networks():
-    left = simclr.SimCLR(["any"], small("simclr", VIT)).network().state_dict()
-    handed = transformer_weights(left)
-    assert {n.split(".")[0] for n in handed} == {"enc_down_dict", "encoder"}
-    taught = dino.DINO(["any"], small("dino", VIT)).network().state_dict()
-    assert transformer_weights(taught, teacher=True).keys() == handed.keys()
+class LongAxis:
+    """A task of CineMA's network for four-chamber views, as far as its start needs one."""
+
+    def network(self):
+        config = MultiViewConfig({"lax_4c": ViewShape((48, 48))}, (4, 8), width=16, depth=1, heads=2)
+        return ConvUNetR(config, 4, (4, 4, 6, 6, 8))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_task_of_cinemas_network_starts_from_the_transformer_that_a_method_taught(name, slices, tmp_path):
+    method = METHODS[name](slices, small(name, VIT))
+    recipe = Recipe(method.settings.as_json(), MODULES[name].descent("sound", 4), Schedule(2, 4, 1, 2))
+    learned = fit(recipe, method, tmp_path / recipe.key).state_dict()
+    task = LongAxis()
+    network = task.network()
+    begin(network, task, recipe, tmp_path / "task")
+    prefix = "teacher.encoder.vit." if name == "dino" else "encoder.vit."
+    own, taken = network.state_dict(), 0
+    for tensor in own:
+        if prefix + tensor in learned and not tensor.endswith("pos_embed"):
+            assert torch.equal(own[tensor], learned[prefix + tensor])
+            taken += 1
+    assert taken > 20
+    fresh = [n for n in own if prefix + n not in learned]
+    assert all("enc_down_dict" not in n and not n.startswith("encoder") for n in fresh)
 
 
 def test_rank_and_spread_are_those_of_known_features():
@@ -339,3 +371,35 @@ def test_features_that_differ_never_warn(recwarn):
     for seed in range(5):
         watch(torch.randn(6, 4, generator=torch.Generator().manual_seed(seed)))
     assert not recwarn.list
+
+
+def test_a_network_that_truly_collapses_is_told_and_its_log_shows_how(slices, tmp_path):
+    # where every slice belongs with every other, the loss is least for one answer to all of them
+    method = pcl.PCL(slices, replace(small("pcl"), threshold=1.0))
+    rate = replace(pcl.descent("sound", 1), rate=0.05, warmup=5, curve="constant")
+    lines = []
+    with pytest.warns(CollapseWarning, match="PCL gives nearly the same answer for every slice .* it has collapsed"):
+        fit(Recipe(method.settings.as_json(), rate, Schedule(90, 6, 10, 90)), method, tmp_path, lines.append)
+    assert lines[0]["feature_spread"] > lines[-1]["feature_spread"]
+    assert lines[-1]["feature_spread"] < CollapseWatch.spread
+    assert lines[-1]["loss"] == pytest.approx(math.log(11), abs=0.02)  # of twelve copies each chooses among eleven
+
+
+def test_a_stack_of_one_slice_is_learned_from_by_every_method(slices):
+    alone = [replace(s, number=0, of=1) for s in slices[:1]] * 2
+    for name, method in METHODS.items():
+        objective = method(alone, small(name))
+        network = objective.network().train()
+        loss = objective.loss(network, objective.batch(np.random.default_rng(0), 2)).total
+        loss.backward()
+        assert math.isfinite(loss.item())
+
+
+def test_a_crop_larger_than_the_image_is_dark_around_it_for_every_method(slices):
+    wide = Geometry(pixels=32, spacing_mm=8.0, shift=0, turn=0, scale=(1, 1), mirror=0)  # 256 mm around 64 mm
+    for name in ("simclr", "pcl", "mim"):
+        settings = replace(small(name), geometry=wide, intensity=small(name).intensity.off())
+        images = METHODS[name](slices, settings).batch(np.random.default_rng(0), 2).images
+        told = slices[0].intensities
+        assert images[:, 0, 0, 0].tolist() == pytest.approx([-told.mean / told.deviation] * len(images), rel=1e-4)
+        assert images[:, 0, 12:20, 12:20].amax() > images[:, 0, 0, 0].max()

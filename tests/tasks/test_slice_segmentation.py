@@ -18,7 +18,7 @@ from cinecmr.learn.slices import by_frame, slices_of
 from cinecmr.networks.ssp_unet import SSPUNetConfig
 from cinecmr.study import Findings, Image, Study
 from cinecmr.tasks.deep_supervision import deep_loss, halving, shrunk, soft_dice
-from cinecmr.tasks.slice_reading import keep_largest, labels_of_slices
+from cinecmr.tasks.slice_reading import Ensemble, keep_largest, labels_of_slices
 from cinecmr.tasks.slice_segmentation import (
     PRESETS,
     SAX,
@@ -164,6 +164,71 @@ def test_beyond_the_networks_field_there_is_background(tiny_heart):
     assert (found == Structure.BACKGROUND).all()
 
 
+def test_a_field_that_visits_all_of_a_large_slice_labels_all_of_it(tiny_heart):
+    affine = np.diag([2.0, 2.0, 10.0, 1.0])  # 64 mm, under a field of 32 mm
+    image, bright = painted(tiny_heart.labels, affine)
+    whole = labels_of_slices(Oracle(bright), image, Geometry(64, 1.0).still())
+    visited = labels_of_slices(Oracle(bright), image, Geometry(32, 1.0).still(), sliding=True)
+    middle = labels_of_slices(Oracle(bright), image, Geometry(32, 1.0).still())
+    assert (visited == whole).mean() > 0.99
+    assert (middle == whole).mean() < 0.97
+    assert (visited[[0, -1]] != Structure.UNSEEN).all()
+
+
+def test_the_middle_of_the_field_counts_more_than_its_edge(tiny_heart):
+    class Edge(nn.Module):
+        """Sees RV in the left half of its field and LV in the right half, whatever lies there."""
+
+        def __init__(self):
+            super().__init__()
+            self.codes = nn.Parameter(torch.arange(4.0))
+
+        def forward(self, images):
+            scores = torch.zeros(len(images), 4, *images.shape[2:])
+            half = images.shape[2] // 2
+            scores[:, 1, :half], scores[:, 3, half:] = 1, 1
+            return (scores,)
+
+    image = tiny_heart.image  # 32 x 32 pixels of 2 mm; fields of 32 mm begin at 0, 16 and 32 mm
+    found = labels_of_slices(Edge(), image, Geometry(16, 2.0).still(), frames=[0], sliding=True)[..., 0]
+    bell = np.exp(-((np.arange(16) - 7.5) ** 2) / (2 * 2.0**2))
+    left, right = np.zeros(32), np.zeros(32)
+    for first in (0, 8, 16):
+        left[first : first + 8] += bell[:8]
+        right[first + 8 : first + 16] += bell[8:]
+    expected = np.where(right > left, Structure.LV, Structure.RV)
+    agree = (found == expected[:, None, None]).all(axis=(1, 2))
+    assert agree.sum() >= 30  # of 32 columns; at a tie bicubic reading decides
+
+
+def test_a_slice_within_the_field_is_labelled_as_ever(tiny_heart):
+    image, bright = painted(tiny_heart.labels, np.diag([2.0, 2.0, 10.0, 1.0]))
+    plain, sliding = (labels_of_slices(Oracle(bright), image, GRID.still(), sliding=s) for s in (False, True))
+    assert np.array_equal(plain, sliding)
+
+
+def test_labels_come_back_through_splines_to_the_hearts_own_grid(tiny_heart):
+    image, bright = painted(tiny_heart.labels, np.diag([1.5, 2.5, 10.0, 1.0]))
+    found = labels_of_slices(Oracle(bright), image, Geometry(pixels=64, spacing_mm=1.25).still(), spline=True)
+    truth = np.repeat(tiny_heart.labels[..., :1], 2, axis=3)
+    assert (found == truth).mean() > 0.98
+
+
+def test_an_ensemble_answers_with_the_mean_of_its_networks_shares():
+    class Fixed(nn.Module):
+        def __init__(self, shares):
+            super().__init__()
+            self.shares = torch.tensor(shares)[None, :, None, None]
+
+        def forward(self, images):
+            return (self.shares.log().expand(len(images), -1, *images.shape[2:]), None)
+
+    networks = [Fixed([0.7, 0.3]), Fixed([0.1, 0.9])]
+    (found,) = Ensemble(networks)(torch.zeros(2, 1, 3, 3))
+    assert found.shape == (2, 2, 3, 3)
+    assert found.exp()[0, :, 0, 0].tolist() == pytest.approx([0.4, 0.6])
+
+
 def test_mirrored_answers_of_a_network_that_mirrors_nothing_are_its_own(tiny_heart):
     image, bright = painted(tiny_heart.labels, np.diag([2.0, 2.0, 10.0, 1.0]))
     plain, mirrored = (labels_of_slices(Oracle(bright), image, GRID.still(), mirrored=m) for m in (False, True))
@@ -238,6 +303,57 @@ def test_nnunet_standardises_each_frame_by_itself(slices):
         told = next(s.intensities for s in framed if s.frame == frame)
         assert told.mean == pytest.approx(stack.mean(), rel=1e-5)
         assert told.highest == stack.max()
+
+
+def test_nnunet_brings_slices_to_the_grids_spacing_before_anything_else(slices):
+    objective = SliceSegmentation(slices, slices[:1], settings=tiny("nnunet"))
+    assert {s.spacing for s in (*objective.slices, *objective.held)} == {(2.0, 2.0)}
+    assert {s.spacing for s in SliceSegmentation(slices, settings=tiny()).slices} == {slices[0].spacing}
+
+
+def test_a_batch_of_one_learns_unless_batch_norm_has_one_number_left(slices):
+    objective = SliceSegmentation(slices[3:4], settings=tiny())
+    network = objective.network().train()
+    assert torch.isfinite(objective.loss(network, objective.batch(np.random.default_rng(0), 1)).total)
+    least = tiny(geometry=replace(GRID, pixels=4, spacing_mm=16.0))
+    objective = SliceSegmentation(slices[3:4], settings=least)
+    network = objective.network()
+    objective.loss(network.train(), objective.batch(np.random.default_rng(0), 2)).total.backward()
+    with pytest.raises(ValueError, match=r"one image of 4 x 4 pixels .* give a batch of 2 or more, or larger images"):
+        objective.loss(network.train(), objective.batch(np.random.default_rng(0), 1))
+    with torch.no_grad():
+        assert network.eval()(objective.batch(np.random.default_rng(0), 1)[0])[0].shape == (1, 4, 4, 4)
+
+
+def test_sizes_that_do_not_halve_are_refused_with_those_that_do():
+    with pytest.raises(
+        ValueError, match=r"100 pixels do not halve .* 7 levels; give a multiple of 64, such as 64 or 128"
+    ):
+        SliceSettings(geometry=Geometry(pixels=100))
+    with pytest.raises(ValueError, match=r"such as 64$"):
+        SliceSettings(geometry=Geometry(pixels=32))
+
+
+def test_a_crop_larger_than_the_image_learns_and_labels_every_pixel(slices, tiny_heart):
+    wide = tiny(geometry=replace(GRID, pixels=64, spacing_mm=4.0, shift=2.0))  # 256 mm around images of a fraction
+    objective = SliceSegmentation(slices, settings=wide)
+    images, codes = objective.made(slices[:4], None)
+    assert codes[:, 0, 0].tolist() == [0, 0, 0, 0]
+    dark = [-s.intensities.mean / s.intensities.deviation for s in slices[:4]]
+    assert images[:, 0, 0, 0].tolist() == pytest.approx(dark, rel=1e-4)
+    found = objective.predict(objective.network(), Study("anna", {SAX: tiny_heart.image}), [0]).labels[SAX]
+    assert (found[..., 0] != Structure.UNSEEN).all()
+
+
+def test_one_slice_of_one_subject_can_be_learned_from_and_labelled(slices, tiny_heart):
+    objective = SliceSegmentation(slices[3:4], settings=tiny("nnunet"))
+    network = objective.network().train()
+    objective.loss(network, objective.batch(np.random.default_rng(0), 3)).total.backward()
+    one = tiny_heart.image
+    alone = Image(one.data[:, :, 3:4], one.affine, one.times)
+    found = objective.predict(network, Study("anna", {SAX: alone}), [0]).labels[SAX]
+    assert found.shape == alone.data.shape
+    assert (found[..., 0] != Structure.UNSEEN).all()
 
 
 def test_he_weights_and_instance_norms_are_what_they_say(slices):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from cinecmr.errors import RefusedInput
 from cinecmr.learn.start import leave
 from cinecmr.pretrain import mae
 from cinecmr.study import Findings, Image, Study
+from cinecmr.tasks.taught import settings_of
 from cinecmr.tasks.teaching import lesson, split_of, teach
 
 ILL = (Disease.NORMAL, Disease.DCM)
@@ -121,13 +123,34 @@ def test_a_data_sets_own_parts_are_kept_and_validation_comes_from_training(tmp_p
     ("given", "message"),
     [
         (("segmentation", "huge"), "at smoke, laptop, gpu, full"),
-        (("tracking", "smoke"), "there are segmentation, classification, regression"),
+        (("tracking", "smoke"), "there are segmentation, classification, regression, landmarks"),
         (("segmentation", "smoke", "gan"), "no network 'gan'"),
+        (("landmarks", "smoke", None, False, View.SAX), "landmarks are learned on LAX_2C and LAX_4C, not SAX"),
     ],
 )
 def test_a_lesson_that_does_not_exist_is_refused(given, message):
     with pytest.raises(RefusedInput, match=message):
         lesson(*given)
+
+
+def test_samples_are_changed_as_published_over_ranges_in_millimetres():
+    published = lesson("segmentation", "full").settings.changes
+    assert (published.move.turn, published.move.shift, published.hole) == (180.0, 60.0, (40, 40, 2))
+    short = lesson("segmentation", "laptop").settings.changes
+    assert (short.move.turn, short.move.shift, short.hole) == (30.0, 20.0 / 2.0, (20, 20, 2))
+    plane = lesson("segmentation", "full", view=View.LAX_4C).settings
+    assert (plane.shape, plane.changes.move.shift, plane.changes.hole) == ((256, 256), 80.0, (50, 50, 1))
+    assert lesson("regression", "laptop").settings.changes.hole is None
+    assert lesson("landmarks", "laptop").settings.shape == (96, 96)
+
+
+def test_settings_are_the_same_after_a_recipe_was_written_and_read():
+    for task in ("segmentation", "classification", "regression", "landmarks"):
+        own = lesson(task, "smoke").settings
+        told = json.loads(json.dumps(own.as_json() | {"samples": 3, "data": "x"}))
+        assert replace(settings_of(type(own)(), told), changes=own.changes) == own
+    with pytest.raises(ValueError, match="Settings has no colour: they are of another version"):
+        settings_of(type(own)(), told | {"colour": 1})
 
 
 def test_data_that_cannot_teach_are_refused(tmp_path):

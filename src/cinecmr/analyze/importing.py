@@ -120,7 +120,7 @@ def _checked(found: Found, request: Request) -> tuple[dict[str, Tensor], dict[st
     tensors = _tensors(found.weights)
     recipe = found.weights.with_name(RUN)
     if recipe.is_file() and found.config is None and request.kind is None:
-        settings = json.loads(recipe.read_text("utf-8"))["settings"]
+        settings = json.loads(recipe.read_text("utf-8"))["objective"]
         _same(_on_paper(partial(_taught, settings)), tensors)
         return tensors, describe_run(settings, request.licence)
     read = read_yaml(found.config) if found.config else None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from cinecmr.networks.inference import Way
     from cinecmr.study import Image
+    from cinecmr.tasks.published_answers import PublishedAnswerer
     from cinecmr.tasks.published_reading import PublishedReader
     from cinecmr.tasks.reading import Reader
     from cinecmr.tasks.taught import TaughtReader
@@ -227,6 +228,23 @@ class Model:
 
         settings = PublishedReadingSettings(**_frozen(self.card.reading))
         return PublishedReader(self.network, settings, self.device, way)
+
+    @cached_property
+    def answerer(self) -> PublishedAnswerer:
+        """The network and the way it is asked for classes, a number or landmarks.
+
+        Raises:
+            RefusedInput: the model answers something else, or its card does not say what its answers mean.
+        """
+        from cinecmr.tasks.published_answers import PublishedAnswerer, PublishedAnswerSettings
+
+        reading = self.card.reading
+        if "answers" not in reading:
+            other = "`cinecmr analyze` and `cinecmr segment` use it" if self.card.codes else "there is nothing to ask"
+            raise RefusedInput("no-answer", f"{self.name} tells no class, number or landmark: {self.card.task} {other}")
+        return PublishedAnswerer(
+            self.network, PublishedAnswerSettings(**_frozen(reading)), self.source, self.device, self.way
+        )
 
     def segment(self, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
         """(x, y, z, t) `Structure` codes on the image's own grid.

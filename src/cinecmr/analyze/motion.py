@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cinecmr.analyze.pipeline import Segmenter
+    from cinecmr.motion.network_prior import NetworkPrior
     from cinecmr.motion.prior import Prior
     from cinecmr.motion.register import Registration
-    from cinecmr.study import Flag, Study
+    from cinecmr.study import Flag, Image, Study
     from cinecmr.study import Motion as MotionOf
 
     Array = NDArray[np.float64]
@@ -70,7 +71,7 @@ def track(
     *,
     ed: int | None = None,
     preset: str = "sound",
-    start: Prior | None = None,
+    start: Prior | NetworkPrior | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Tracked:
     """Motion and strain of the left ventricle.
@@ -80,11 +81,12 @@ def track(
         labels: (x, y, z, t) `Structure` codes of the short axis.
         ed: reference frame; that of the largest cavity when None.
         preset: one of `PRESETS`.
-        start: prior of the default preset.
+        start: prior of the same preset.
         progress: told the share done.
 
     Raises:
-        RefusedInput: see `motion.register.register` and `measure.wall.wall_points`; or no such preset.
+        RefusedInput: see `motion.register.register` and `measure.wall.wall_points`; no such preset, or a prior of
+            the other one.
     """
     if preset not in PRESETS:
         raise RefusedInput("no-such-setting", f"no preset {preset!r}: there are {', '.join(PRESETS)}")
@@ -96,13 +98,14 @@ def track(
     registration: Registration | None = None
     motion: MotionOf
     if preset == "published":
-        from cinecmr.motion.published import register_published
-
-        motion = register_published(image, labels, ed=ed, progress=progress)
+        motion = _published(image, labels, ed, start, progress)
         reference = beat.end_diastole(labels, image) if ed is None else ed
     else:
+        from cinecmr.motion.prior import Prior as OfSound
         from cinecmr.motion.register import register
 
+        if start is not None and not isinstance(start, OfSound):
+            raise RefusedInput("no-prior", "this prior is of the preset published; give --preset published with it")
         registration = register(study, labels, ed=ed, start=start, progress=progress)
         motion, reference = registration.motion, registration.ed
     shares = beat.cycle_shares(image)
@@ -116,6 +119,23 @@ def track(
     rr_s = image.rr_ms / 1000 if image.rr_ms else None
     flags = registration.flags if registration else ()
     return Tracked(motion, registration, reference, shares, rr_s, found, turned, flags)
+
+
+def _published(
+    image: Image,
+    labels: NDArray[np.uint8],
+    ed: int | None,
+    start: Prior | NetworkPrior | None,
+    progress: Callable[[float], None] | None,
+) -> MotionOf:
+    from cinecmr.motion.network_prior import NetworkPrior as OfNetwork
+    from cinecmr.motion.published import Published, register_published
+
+    if start is not None and not isinstance(start, OfNetwork):
+        raise RefusedInput("no-prior", "this prior is of the preset sound; leave --preset published")
+    settings = Published() if start is None else start.settings
+    weights = None if start is None else start.weights
+    return register_published(image, labels, ed=ed, start=weights, settings=settings, progress=progress)
 
 
 def summary(found: Tracked) -> dict[str, object]:
@@ -245,7 +265,7 @@ def tracked_by(
     segmenter: Segmenter,
     ed: int | None,
     preset: str,
-    start: Prior | None,
+    start: Prior | NetworkPrior | None,
     progress: Callable[[str], Callable[[float], None] | None],
 ) -> Tracked:
     """`track` with labels of a model; what reading noticed comes first among the flags.
@@ -281,29 +301,3 @@ def told(found: Tracked) -> str:
 def flagged(found: Tracked) -> bool:
     """Whether some number needs a second look."""
     return any(flag.severity is not Severity.NOTE for flag in found.flags)
-
-
-def prior_named(name: str | None) -> Prior | None:
-    """The prior of a file, none for "none", and the shipped one, where there is one, for None.
-
-    Raises:
-        RefusedInput: no such file, or it holds no prior.
-    """
-    from importlib.resources import files as shipped
-    from pathlib import Path
-
-    from safetensors import SafetensorError
-
-    from cinecmr.motion.prior import Prior
-
-    if name == "none":
-        return None
-    path = Path(name) if name else Path(str(shipped("cinecmr"))) / "weights" / "motion-prior.safetensors"
-    if not path.is_file():
-        if name is None:
-            return None
-        raise RefusedInput("no-such-path", f"there is no prior {name}; give a file of `cinecmr motion-prior`, or none")
-    try:
-        return Prior.load(path)
-    except (ValueError, KeyError, OSError, SafetensorError) as error:
-        raise RefusedInput("no-prior", f"{path.name} is no motion prior: {error}") from None

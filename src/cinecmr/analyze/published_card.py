@@ -27,6 +27,27 @@ LIMITS = (
     "Imported, not made here: this package has no figures of it until `cinecmr models note` puts them on this card.",
     "Arrays enter as they are stored, as in the published code: a mirrored image may be read worse.",
 )
+# What configurations say that were published with the weights of a kind, for weights that come without one.
+BY_KIND: dict[str, dict[str, Any]] = {
+    "cls_cvd_acdc_sax": {"class_column": "pathology", "pathology": ["DCM", "HCM", "MINF", "NOR", "RV"]},
+    "cls_sex_mnms_sax": {"class_column": "sex", "sex": ["M", "F"]},
+    "cls_cvd_mnms2_lax_4c": {
+        "class_column": "pathology",
+        "pathology": ["ARR", "CIA", "FALL", "HCM", "LV", "NOR"],
+    },
+    "cls_vendor_mnms2_lax_4c": {
+        "class_column": "vendor",
+        "vendor": ["GE MEDICAL SYSTEMS", "Philips Medical Systems", "SIEMENS"],
+    },
+    "reg_ef_acdc_sax": {
+        "regression_column": "ef",
+        "ef": {"mean": 27.698811590282546, "std": 10.848138374627386},
+    },
+    "reg_ef_mnms2_lax_4c": {
+        "regression_column": "ef",
+        "ef": {"mean": 37.97920801605608, "std": 10.328604573626588},
+    },
+}
 OLD_EF = (
     "weights that regress a column called ef learned a quantity that is no ejection fraction: until January 2026 "
     "the published code summed label values (RV 1, MYO 2, LV 3) in place of LV volume. Judge published tables with "
@@ -64,6 +85,13 @@ def describe(
 
 
 def _of_cinema(config: PublishedConfig, kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    told = _of_its_answers(config, kind, data)
+    if len(config.views) > 1 or config.in_chans > 1:
+        told.get("reading", {}).pop("answers", None)  # no command asks several views or sequences together
+    return told
+
+
+def _of_its_answers(config: PublishedConfig, kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     name = str(data.get("name") or _data_of(kind))
     trained = [DATA.get(name, name or "not stated")]
     if config.name in ("convunetr", "convvit"):
@@ -78,6 +106,7 @@ def _of_cinema(config: PublishedConfig, kind: str, data: Mapping[str, Any]) -> d
     reading: dict[str, Any] = {"view": view, "spacing": spacing, "patch": list(patch)}
     if name == "landmark" or "landmark" in kind:
         how = "heatmaps" if config.name in ("convunetr", "unet") else "coordinates"
+        reading |= {"answers": how, "frames": config.n_frames}
         return found | {"task": f"Three landmarks of {views} as {how}.", "reading": reading}
     if config.name in ("convunetr", "unet"):
         return found | _labels(config, name, reading)
@@ -106,18 +135,24 @@ def _labels(config: PublishedConfig, name: str, reading: dict[str, Any]) -> dict
 def _numbers(
     config: PublishedConfig, kind: str, data: Mapping[str, Any], reading: dict[str, Any], views: str
 ) -> dict[str, Any]:
-    """Classes, or a number to be scaled back."""
+    """Classes, or a number to be scaled back; unnamed where neither the configuration nor the kind names them."""
+    from cinecmr.tasks.published_answers import COLUMNS
+
     frames = "ED and ES" if config.n_frames == 2 else "one frame"
+    data = data or BY_KIND.get(kind, {})
     column = data.get("class_column")
     if column:
         classes = [str(one) for one in data[column]]
         return {
             "task": f"Probability of {', '.join(classes)} from {frames} of {views}.",
-            "reading": reading | {"classes": classes},
+            "reading": reading | {"answers": "classes", "frames": config.n_frames, "classes": classes},
         }
-    column = data.get("regression_column") or ("ef" if kind.startswith("reg_ef") else None)
+    column = data.get("regression_column")
     if column:
-        scale = {key: float(data[column][key]) for key in ("mean", "std") if key in data.get(column, {})}
+        known = data.get(column, {})
+        scale = {key: float(known[key]) for key in ("mean", "std") if key in known}
+        if len(scale) == 2 and column in COLUMNS:  # else nobody knows what a z-score of 1 is
+            reading |= {"answers": "number", "frames": config.n_frames}
         return {
             "task": f"{str(column).upper()} as one number from {frames} of {views}.",
             "reading": reading | {"column": str(column), **scale},

@@ -5,14 +5,13 @@ All four come from one `FindingsFile`, so they cannot disagree.
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 from cinecmr.analyze.page import render
 from cinecmr.analyze.schema import to_file_model
 from cinecmr.anatomy import Contrast, View
 from cinecmr.io import files
+from cinecmr.io.tables import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +42,14 @@ def write_outputs(
         OSError: the folder cannot be written to.
         pydantic.ValidationError: a measurement is not finite.
     """
+    written = write_numbers(out, study, found, provenance=provenance, truth=truth)
+    return [*written, write_page(out, study, found, provenance=provenance, truth=truth)]
+
+
+def write_numbers(
+    out: Path, study: Study, found: Findings, *, provenance: Mapping[str, str], truth: Findings | None = None
+) -> list[Path]:
+    """Write findings.json, measurements.csv and labels_sax.nii.gz; see `write_outputs`."""
     file = to_file_model(study, found, provenance=provenance, truth=truth)
     written = [out / "findings.json", out / "measurements.csv"]
     files.write_text(written[0], file.to_json())
@@ -55,9 +62,16 @@ def write_outputs(
         nifti.write_labels(written[-1], labels, study[View.SAX].affine, study[View.SAX].times)
     else:  # an old label map beside a new refusal would be believed
         (out / "labels_sax.nii.gz").unlink(missing_ok=True)
-    written.append(out / "report.html")
-    files.write_text(written[-1], render(file, study, found, truth))
     return written
+
+
+def write_page(
+    out: Path, study: Study, found: Findings, *, provenance: Mapping[str, str], truth: Findings | None = None
+) -> Path:
+    """Write report.html; see `write_outputs`."""
+    file = to_file_model(study, found, provenance=provenance, truth=truth)
+    files.write_text(out / "report.html", render(file, study, found, truth))
+    return out / "report.html"
 
 
 def measurements_csv(file: FindingsFile) -> str:
@@ -65,22 +79,9 @@ def measurements_csv(file: FindingsFile) -> str:
 
     Text that a spreadsheet would run as a formula is led by an apostrophe.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    rows = []
     for name, m in file.measurements.items():
         low, high = m.interval or ("", "")
         frame = "" if m.frame is None else m.frame
-        row = (name, round(m.value, 6), m.unit, low, high, m.method, frame, m.source)
-        writer.writerow([_inert(cell) if isinstance(cell, str) else cell for cell in row])
-    return buffer.getvalue()
-
-
-def _inert(cell: str) -> str:
-    """Keep a spreadsheet from running a cell, and a line break from making a row of its own.
-
-    >>> _inert("=1+1"), _inert("ml")
-    ("'=1+1", 'ml')
-    """
-    line = " ".join(cell.split())
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+        rows.append((name, round(m.value, 6), m.unit, low, high, m.method, frame, m.source))
+    return csv_text(CSV_COLUMNS, rows)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OUTPUTS = ("report.html", "findings.json", "measurements.csv", "labels_sax.nii.gz")
-REFUSAL = "refusal.json"
+REFUSAL, EDITS = "refusal.json", "edits.jsonl"
+OUTPUTS = ("report.html", "findings.json", "measurements.csv", "dicom", "study.npz", EDITS, "labels_sax.nii.gz")
 
 
 @contextmanager
@@ -47,9 +47,15 @@ def setting_aside(out: Path) -> Iterator[None]:
     (out / REFUSAL).unlink(missing_ok=True)
 
 
+def keep_corrections(out: Path) -> None:
+    """Before new outputs are written to `out`: an earlier analysis that somebody corrected is moved aside whole."""
+    if (out / EDITS).is_file():
+        _set_aside(out)
+
+
 def _set_aside(out: Path) -> Path | None:
     """Move earlier outputs; where to, or None where there are none."""
-    old = [out / name for name in OUTPUTS if (out / name).is_file()]
+    old = [out / name for name in OUTPUTS if (out / name).exists()]
     if not any(path.name != OUTPUTS[-1] for path in old):  # labels alone are somebody's own
         return None
     folder = out / datetime.now(UTC).strftime("earlier-%Y%m%d-%H%M%S-%f")

@@ -17,6 +17,7 @@ from cinecmr.cli import data  # noqa: F401
 from cinecmr.cli import found  # noqa: F401
 from cinecmr.cli import moving  # noqa: F401
 from cinecmr.cli import learned  # noqa: F401
+from cinecmr.cli import cohort  # noqa: F401
 from cinecmr.cli import training  # noqa: F401
 from cinecmr.cli import comparing  # noqa: F401
 from cinecmr.cli import reproducing  # noqa: F401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,8 +19,10 @@ def listed(text: str) -> tuple[str, ...]:
 @app.command()
 def compare(
     data: Annotated[list[str], typer.Argument(metavar="DATA...", help="data sets, a folder of your own, or `phantom`")],
-    out: OutFolder,
-    init: Annotated[str, typer.Option(help="what trainings start from")] = "scratch,simclr,pcl,dino,mim",
+    out: OutFolder = Path("comparison"),
+    init: Annotated[
+        str, typer.Option(help="what trainings start from; nnunet is nnU-Net's way from scratch")
+    ] = "scratch,simclr,pcl,dino,mim",
     labels: Annotated[str, typer.Option(help="numbers of labelled subjects, such as 5,10,20")] = "10",
     seeds: Annotated[int, typer.Option(min=1, help="of pre-training, training and choice of subjects")] = 3,
     budget: Annotated[str, typer.Option(help="time on the clock, such as 20min or 2h")] = "20min",
@@ -32,6 +35,8 @@ def compare(
     subjects: Annotated[int, typer.Option(min=4, help="synthetic ones, where DATA is `phantom`")] = 60,
     workers: Annotated[int, typer.Option(min=1, help="trainings at a time, a thread each")] = 2,
     device: Device = "cpu",
+    results: Annotated[Path | None, typer.Option(help="folder of tables and figure; --out when absent")] = None,
+    page: Annotated[Path | None, typer.Option(help="page that gets them between its marks", dir_okay=False)] = None,
     dry: Annotated[bool, typer.Option("--dry", help="only print what would be trained, and how long it takes")] = False,
 ) -> None:
     """Find out which pre-training helps with few labels.
@@ -48,7 +53,7 @@ def compare(
         raise RefusedInput("bad-number", f"--labels {labels!r} holds no whole numbers; give such as 5,10,20") from error
     plan = Plan(scale, preset, listed(init), counts, seeds, listed(protocol))
     request = question.Request(
-        tuple(data), out, budget, layout, test_share, subjects, workers=workers, device=device, dry=dry
+        tuple(data), out, budget, layout, test_share, subjects, workers, device, dry, results, page
     )
     answer = question.reproduce(table, request, plan, say) if table else question.compare(request, plan, say)
     for line in answer:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cinecmr.cli.shared import DEFAULT_MODEL, Device, ModelName, OutFolder, app, progress
+from cinecmr.cli.shared import DEFAULT_MODEL, Device, ModelName, OutFolder, app, progress, say
 
 evaluate_app = typer.Typer(help="Found against true.", rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(evaluate_app, name="evaluate")
@@ -99,3 +99,26 @@ def evaluate_labels(
 
     for line in label_scores.run(found, truth, out, spacing=not no_spacing, progress=progress("scoring")):
         print(line)
+
+
+@evaluate_app.command("runs")
+def evaluate_runs(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN ...", help="folders that `cinecmr finetune` left")],
+    data: Annotated[str, typer.Option(help="the data they learned from, or others; a folder, or `phantom`")],
+    out: OutFolder,
+    layout: Annotated[str | None, typer.Option(help="which data set it is, where that is not clear")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="also by disease, sex or vendor; repeatable")] = None,
+    subjects: Annotated[int, typer.Option(min=1, help="synthetic hearts, for `phantom`")] = 20,
+    seed: Annotated[int, typer.Option(help="of the first synthetic heart")] = 9000,
+    device: Device = "cpu",
+) -> None:
+    """Score own runs on people that none of them learned from.
+
+    A table with intervals, worst tenth and failures, paired differences of the last run to the others, and agreement
+    of ejection fractions. People of the parts train and val are left out by themselves.
+    """
+    from cinecmr.experiments import own_runs
+    from cinecmr.pretrain.run import cases_of
+
+    cases = cases_of(data, layout, subjects, seed)
+    print(own_runs.run(runs, cases, out, by=by or (), device=device, say=say).read_text("utf-8"))

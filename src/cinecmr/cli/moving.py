@@ -28,7 +28,7 @@ def motion(
     out: OutFolder,
     preset: Annotated[str, typer.Option(help="sound, or published: the network of the paper, minutes")] = "sound",
     prior: Annotated[
-        str | None, typer.Option(help="file of a prior, as motion-prior writes it; for preset sound")
+        str | None, typer.Option(metavar="NAME|FILE|none", help="a shipped prior or a file of motion-prior; none")
     ] = None,
     ed: Annotated[int | None, typer.Option(help="end-diastolic frame, counted from 0")] = None,
     labels: Annotated[Path | None, typer.Option(help="use these labels (NIfTI) in place of the model's")] = None,
@@ -44,13 +44,10 @@ def motion(
     Writes motion.json, strain.csv, strain.svg and field.safetensors to --out.
     """
     from cinecmr.analyze import motion as moving
+    from cinecmr.analyze import motion_prior as priors
     from cinecmr.analyze import run
 
-    if prior is not None and preset == "published":
-        raise typer.BadParameter(
-            "priors of motion-prior start the preset sound, not the published network", param_hint="--prior"
-        )
-    start = moving.prior_named(prior)
+    start = priors.named(prior)
     read, _ = run.take(study, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=progress("making a heart"))
     found = moving.tracked_by(read, run.segmenter(models, device, labels), ed, preset, start, progress)
     written = moving.write(out, found)
@@ -66,6 +63,9 @@ def motion(
 def motion_prior(
     cohort: Annotated[str, typer.Argument(metavar="COHORT", help="folder of studies, or `phantom`")],
     out: Annotated[Path, typer.Option("--out", "-o", help="the prior's file, .safetensors", dir_okay=False)],
+    preset: Annotated[
+        str, typer.Option(help="whose fits it starts: sound, or published (minutes a subject)")
+    ] = "sound",
     method: Annotated[str, typer.Option(help="mean (clipped, as published), robust, or meta (two rounds)")] = "robust",
     subjects: Annotated[int, typer.Option(min=1, help="synthetic subjects, for `phantom`")] = 20,
     seed: Annotated[int, typer.Option(help="of the first synthetic subject")] = 700_000,
@@ -82,10 +82,11 @@ def motion_prior(
     found = priors.build(
         cohort,
         out,
+        preset=preset,
         method=method,
         subjects=subjects,
         seed=seed,
         segmenter=lambda: run.segmenter(models, device),
         say=say,
     )
-    print(f"{out}: prior of {found.subjects} subjects, mean ejected share {found.ejected:.2f}")
+    print(f"{out}: prior of {found.subjects} subjects ({found.method}), its card beside it")

@@ -10,16 +10,16 @@ import typer
 from cinecmr.cli.shared import Device, app, say
 from cinecmr.errors import RefusedInput
 
-SCALES = ("smoke", "laptop", "gpu", "full")
+SCALES = ("smoke", "hour", "laptop", "gpu", "full")
 
 
 @app.command()
 def reproduce(
     name: Annotated[str, typer.Argument(metavar="[TABLE]", help="which table; none lists them")] = "",
     out: Annotated[Path, typer.Option("--out", "-o", help="folder for runs and tables", file_okay=False)] = Path("out"),
-    scale: Annotated[str, typer.Option(help="smoke (seconds), laptop, gpu (minutes a run), full (as published)")] = (
-        "laptop"
-    ),
+    scale: Annotated[
+        str, typer.Option(help="smoke (seconds), hour (of one core), laptop, gpu, full (as published)")
+    ] = ("laptop"),
     data: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FOLDER", help="data you have; else synthetic hearts stand in")
     ] = None,
@@ -29,20 +29,36 @@ def reproduce(
     updates: Annotated[int | None, typer.Option(min=1, help="of each fine-tuning; the scale's when absent")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="trainings of one kind; the table's when absent")] = None,
     only_list: Annotated[bool, typer.Option("--list", help="only tell what would be trained, and its cost")] = False,
+    results: Annotated[
+        Path | None, typer.Option(help="folder of the table; --out when absent", file_okay=False)
+    ] = None,
+    subjects: Annotated[int | None, typer.Option(min=2, help="tested of each cohort, for tagged_prior tables")] = None,
     device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=0, help="threads that make batches ahead of time")] = 0,
 ) -> None:
-    """Make a table of the CineMA paper again, ours beside the published figures.
+    """Make a paper's table again, ours beside the published figures.
 
     Tells what has to be trained and about how long it takes, trains, tests, and writes Markdown, CSV and JSON.
     Tables share their trainings; stopped and started again, it goes on where it was.
     """
-    from cinecmr.experiments import cinema
+    from cinecmr.experiments import cinema, tagged_prior
 
     if not name:
         for one in cinema.names():
             table = cinema.table(one)
             print(f"  {one:<12}{table.title} ({len(table.trainings)} trainings a seed)")
+        for one, title in tagged_prior.titles().items():
+            print(f"  {one:<30}{title}")
+        return
+    if name in tagged_prior.names():
+        if data:
+            raise RefusedInput("no-such-dataset", f"{name} is made of hearts whose motion is known; leave --data")
+        from cinecmr.experiments.tagged_prior.study import reproduce as make_motion
+
+        page = make_motion(name, scale, out, preset=preset, device=device, only_list=only_list, subjects=subjects,
+                           results=results, say=say)  # fmt: skip
+        if page is not None:
+            print(page.read_text("utf-8"))
         return
     table = cinema.table(name)
     given = given_folders(data or [], cinema.GIVEN)
@@ -54,7 +70,7 @@ def reproduce(
     from cinecmr.experiments.run import reproduce as make
 
     of = bench(scale, out, given, preset, say, updates, seeds)
-    page = make(table, of, out, device=device, workers=workers, only_list=only_list, say=say)
+    page = make(table, of, out, device=device, workers=workers, only_list=only_list, results=results, say=say)
     if page is not None:
         print(page.read_text("utf-8"))
 

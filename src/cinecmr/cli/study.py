@@ -60,6 +60,8 @@ def analyze(
     rr_ms: RRms = None,
     models: ModelName = DEFAULT_MODEL,
     labels: Annotated[Path | None, typer.Option(help="measure these labels (NIfTI) in place of the model's")] = None,
+    dicom: Annotated[bool, typer.Option("--dicom", help="also SEG of ED and ES, and SR; needs a DICOM study")] = False,
+    dicom_all: Annotated[bool, typer.Option("--dicom-all", help="as --dicom, and a SEG of every frame")] = False,
     keep_id: KeepId = False,
     seed: Annotated[int, typer.Option(help="of the phantom")] = 1,
     disease: Kind = None,
@@ -71,22 +73,48 @@ def analyze(
     """Measure one study and write its report.
 
     Volumes, ejection fractions, mass and flags. Writes report.html, findings.json, measurements.csv and
-    labels_sax.nii.gz to --out.
+    labels_sax.nii.gz to --out, and study.npz, with which `cinecmr view` lets contours be corrected.
     """
-    from cinecmr.analyze import pipeline, report, run, stale
+    from cinecmr.analyze import dicom_out, pipeline, report, run, session, stale
 
     started, making = time.perf_counter(), progress("making a heart")
     with stale.setting_aside(out):  # what cannot be is refused first
         said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)
         read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
-        read = run.with_facts(read, said)
+        read, source = run.with_facts(read, said), None
+        if dicom or dicom_all:
+            source = dicom_out.prepare(study, read, keep_id=keep_id, sax=sax, rr_ms=rr_ms)
         segmenter = run.segmenter(models, device, labels, models_dir, precision, compiled)
         found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=progress("finding the heart"))
         options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es}
         options |= {"sax": sax, "rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
         provenance = run.provenance(segmenter, options | ({} if truth is None else {"seed": seed, "disease": disease}))
+        stale.keep_corrections(out)
         written = report.write_outputs(out, read, found, provenance=provenance, truth=truth)
-    _show_analysis(read, found, truth, written, time.perf_counter() - started)
+        session.save(out, session.Session(read, segmenter.source, provenance, ed, es, truth))
+        objects = dicom_out.write_or_remove(out, found, source, every_frame=dicom_all)
+    _show_analysis(read, found, truth, [*objects[-1:], *written], time.perf_counter() - started)
+
+
+@app.command()
+def view(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="what `cinecmr analyze` wrote", file_okay=False)],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of this computer; 0 takes a free one")] = 0,
+    reader: Annotated[str, typer.Option(help="who corrects, for the log of changes")] = "",
+    browser: Annotated[bool, typer.Option(help="open the page at once")] = True,
+) -> None:
+    """Open an analysis in the browser and correct its contours.
+
+    Every number, curve and file of DIR follows each change; edits.jsonl lists the changes. Ctrl-C ends it.
+    """
+    from cinecmr.viewer import desk, server
+
+    def ready(address: str) -> None:
+        print(f"Open {address}\nThis address lets in whoever has it, on this computer only. Ctrl-C ends.", flush=True)
+        if browser:
+            typer.launch(address)
+
+    server.serve(desk.Desk(folder, reader), port, ready=ready)
 
 
 @app.command()
@@ -129,6 +157,42 @@ def segment(
     if failed:
         say(f"{failed} of {len(pairs)} images could not be segmented; their reasons are above")
         raise SystemExit(REFUSED)
+
+
+@app.command()
+def ask(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="DICOM or NIfTI, or `phantom`: a synthetic heart")],
+    models: Annotated[str, typer.Option("--models", help="imported weights of classes, a number or landmarks")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="also write the answers here, JSON")] = None,
+    ed: Annotated[int | None, typer.Option(help="end-diastolic frame, counted from 0, not the one found")] = None,
+    es: Annotated[int | None, typer.Option(help="end-systolic frame, counted from 0")] = None,
+    locate: Annotated[str, typer.Option(help="model of the short axis that finds heart, ED and ES")] = DEFAULT_MODEL,
+    sax: Sax = None,
+    rr_ms: RRms = None,
+    keep_id: KeepId = False,
+    seed: Annotated[int, typer.Option(help="of the phantom")] = 1,
+    disease: Kind = None,
+    device: Device = "cpu",
+    models_dir: ModelsDir = None,
+    precision: Precision = "fp32",
+) -> None:
+    """Ask a model for what is no label map: landmarks, classes, a number.
+
+    Landmarks come in patient mm, with MAPSE and shortening; classes as probabilities. Research use, not for diagnosis.
+    """
+    from cinecmr.analyze import asking, run, summary
+    from cinecmr.analyze import models as shelf
+    from cinecmr.io.files import write_text
+
+    model = shelf.load(models, device, models_dir, precision)
+    making = progress("making a heart")
+    read, _ = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
+    answer, found = asking.ask(read, model, lambda: run.segmenter(locate, device, None, models_dir), ed=ed, es=es)
+    print("\n".join(asking.lines(answer, found)))
+    if out is not None:
+        write_text(out, answer.model_dump_json(indent=2) + "\n")
+    if summary.needs_a_look(found.flags):
+        raise SystemExit(DONE_WITH_FLAGS)
 
 
 @app.command()

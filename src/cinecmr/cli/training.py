@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cinecmr.anatomy import View
 from cinecmr.cli.shared import Device, OutFolder, app, say
 
 finetune_app = typer.Typer(help="Learn from labels.", rich_markup_mode=None, no_args_is_help=True)
@@ -22,6 +23,7 @@ Data = Annotated[str, typer.Argument(metavar="DATA", help="folder of a data set,
 Layout = Annotated[str | None, typer.Option(help="which data set DATA is, where that is not clear")]
 Synthetic = Annotated[int, typer.Option(min=1, help="synthetic hearts, for `phantom`")]
 Threads = Annotated[int, typer.Option(min=0, help="threads that make batches ahead of time")]
+Watched = Annotated[bool, typer.Option("--tensorboard", help="also write what TensorBoard shows")]
 
 
 @pretrain_app.command("mae")
@@ -36,7 +38,7 @@ def pretrain_mae(
     seed: Seed = 0,
     device: Device = "cpu",
     workers: Threads = 0,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="also write what TensorBoard shows")] = False,
+    tensorboard: Watched = False,
 ) -> None:
     """Pre-train a masked autoencoder on any of short axis, 2C, 3C, 4C.
 
@@ -86,6 +88,7 @@ def _teaches(task: str, what: str) -> None:
         start: Annotated[Path | None, typer.Option(help="weights to start from", exists=True, dir_okay=False)] = None,
         labelled: Annotated[int, typer.Option(min=0, help="learn from so many people only; 0 for all")] = 0,
         network: Annotated[str | None, typer.Option(help="convunetr or unet; convvit or resnet for numbers")] = None,
+        view: Annotated[View | None, typer.Option(case_sensitive=False, help="that is read; the task's own")] = None,
         scale: Scale = "laptop",
         given: Set = None,
         layout: Layout = None,
@@ -93,14 +96,15 @@ def _teaches(task: str, what: str) -> None:
         seed: Seed = 0,
         device: Device = "cpu",
         workers: Threads = 0,
+        tensorboard: Watched = False,
     ) -> None:
         from cinecmr.pretrain.run import cases_of
         from cinecmr.tasks import teaching
 
-        of = teaching.lesson(task, scale, network, pretrained=start is not None)
+        of = teaching.lesson(task, scale, network, start is not None, view)
         weights = teaching.teach(
             task, cases_of(data, layout, subjects), out, of, given=given or (), start=start, labelled=labelled,
-            seed=seed, device=device, workers=workers, say=say,
+            seed=seed, device=device, workers=workers, watch=tensorboard, say=say,
         )  # fmt: skip
         print(f"weights: {weights}")
 
@@ -115,3 +119,4 @@ def _teaches(task: str, what: str) -> None:
 _teaches("segmentation", "Learn label maps.")
 _teaches("classification", "Learn a class: disease, or with --set settings.target=sex another.")
 _teaches("regression", "Learn a number straight from the pictures, such as ejection fraction.")
+_teaches("landmarks", "Learn hinge points and apex of a long-axis view: heatmaps, or coordinates with a convvit.")

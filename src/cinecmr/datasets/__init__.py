@@ -14,7 +14,7 @@ from cinecmr.errors import RefusedInput
 
 __all__ = ["Case", "Layout", "Problem", "dataset", "names"]
 
-_OTHERS = {"label_maps", "page", "run", "synthetic"}  # public files of this room that are no layout
+_OTHERS = {"label_maps", "page", "run", "synthetic", "tables"}  # public files of this room that are no layout
 
 
 def names() -> tuple[str, ...]:

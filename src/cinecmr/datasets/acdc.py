@@ -36,7 +36,7 @@ from cinecmr.datasets._case import (
 from cinecmr.datasets._check import below, check_cases
 from cinecmr.datasets._codes import RV_MYO_LV
 from cinecmr.datasets._images import read_cine, read_code_frame, read_still, write_cine, write_codes, write_frame
-from cinecmr.datasets._tables import metres, number, text_of, whole
+from cinecmr.datasets.tables import metres, number, text_of, whole
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
 from cinecmr.study import Facts, Findings, Study

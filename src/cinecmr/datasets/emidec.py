@@ -35,7 +35,7 @@ from cinecmr.datasets._case import (
 )
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._images import read_code_frame, read_still, write_codes, write_frame
-from cinecmr.datasets._tables import number, text_of
+from cinecmr.datasets.tables import number, text_of
 from cinecmr.io.files import write_bytes
 from cinecmr.study import Facts, Findings, Measurement, Study
 

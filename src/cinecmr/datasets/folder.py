@@ -27,7 +27,7 @@ from cinecmr.anatomy import Contrast, Disease, Sex, Structure, View
 from cinecmr.datasets._case import Case, Problem, chosen, image_of, known, labels_at, locate
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._images import read_cine, read_code_frame, read_codes, read_pair, write_cine, write_codes
-from cinecmr.datasets._tables import metres, number, read_table, text_of, write_table
+from cinecmr.datasets.tables import metres, number, read_table, text_of, write_table
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
 from cinecmr.io.nifti_study import is_nifti, stem

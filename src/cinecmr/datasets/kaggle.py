@@ -21,7 +21,7 @@ from cinecmr.anatomy import Contrast, Disease, View
 from cinecmr.datasets._case import Case, Problem, chosen, image_of, locate
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._dicom import frames_as, headers_by_folder, read_view
-from cinecmr.datasets._tables import number, read_table, write_table
+from cinecmr.datasets.tables import number, read_table, write_table
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_bytes
 from cinecmr.study import Facts, Findings, Flag, Measurement, Study

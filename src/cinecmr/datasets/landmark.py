@@ -30,7 +30,7 @@ import numpy as np
 from cinecmr.anatomy import Contrast, Disease, Landmark, View
 from cinecmr.datasets._case import Case, Problem, chosen, ed_es, image_of, locate, present
 from cinecmr.datasets._check import check_cases
-from cinecmr.datasets._tables import number, text_of, write_table
+from cinecmr.datasets.tables import number, text_of, write_table
 from cinecmr.errors import RefusedInput
 from cinecmr.geometry import apply_affine
 from cinecmr.io.files import write_bytes

@@ -23,7 +23,7 @@ from cinecmr.datasets._case import Case, Problem, chosen, ed_es, image_of, known
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._codes import LV_MYO_RV
 from cinecmr.datasets._images import read_cine, read_codes, write_cine, write_codes
-from cinecmr.datasets._tables import metres, number, read_table, whole, write_table
+from cinecmr.datasets.tables import metres, number, read_table, whole, write_table
 from cinecmr.study import Facts, Findings, Study
 
 if TYPE_CHECKING:

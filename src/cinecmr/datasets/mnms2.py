@@ -26,7 +26,7 @@ from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._codes import LV_MYO_RV
 from cinecmr.datasets._images import read_cine, read_code_frame, read_pair, read_still, write_cine, write_codes
 from cinecmr.datasets._images import write_frame as write_still
-from cinecmr.datasets._tables import number, read_table, write_table
+from cinecmr.datasets.tables import number, read_table, write_table
 from cinecmr.study import Facts, Findings, Flag, Image, Severity, Study
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from cinecmr.datasets._case import Case, Problem, chosen, image_of, labels_at, l
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._codes import LV_MYO_RV, from_structure, to_structure
 from cinecmr.datasets._pickles import pickled, read_pickle
-from cinecmr.datasets._tables import number, read_table, write_table
+from cinecmr.datasets.tables import number, read_table, write_table
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_bytes
 from cinecmr.io.nifti import frame_times

@@ -17,25 +17,24 @@ Source: Petersen et al. 2016, doi 10.1186/s12968-016-0227-4; fields 20208, 20209
 from __future__ import annotations
 
 import re
-import tempfile
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cinecmr.anatomy import Contrast, Disease, View
 from cinecmr.datasets._case import Case, Problem, chosen, locate
 from cinecmr.datasets._check import check_cases
 from cinecmr.datasets._dicom import frames_as, read_view
-from cinecmr.datasets._tables import text_of
-from cinecmr.datasets._zips import pack, unpack
+from cinecmr.datasets.tables import text_of
 from cinecmr.errors import RefusedInput
+from cinecmr.io.archive import pack, unpacked
 from cinecmr.io.headers import scan
 from cinecmr.io.subject import subject_name
 from cinecmr.study import Facts, Findings, Flag, Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from cinecmr.io.headers import Header
     from cinecmr.study import Image
@@ -68,7 +67,7 @@ _SERIES = {
     re.compile(r"CINE_segmented_SAX(_b\d*)?"): (View.SAX, Contrast.CINE),
     re.compile(r"cine_tagging_3sl_SAX(_b\d*s?)?"): (View.SAX, Contrast.TAGGED),
 }
-_NAME = re.compile(r"(?P<eid>\d+)_(?P<field>20208|20209|20211)_(?P<instance>\d)_(?P<array>\d)(\.zip)?")
+ARCHIVE = re.compile(r"(?P<eid>\d+)_(?P<field>20208|20209|20211)_(?P<instance>\d)_(?P<array>\d)(\.zip)?")
 _DATE = re.compile(r"\b([A-Z][a-z]{2}) (\d{1,2}), (20\d{2})\b")
 
 
@@ -83,7 +82,7 @@ def cases(root: Path, split: str | None = None) -> Iterator[Case]:
     (part,), root = chosen(split, splits(root)), _root(root)
     visits: dict[tuple[str, str], dict[str, Path]] = {}
     for path in _archives(root):
-        if named := _NAME.fullmatch(path.name):
+        if named := ARCHIVE.fullmatch(path.name):
             visits.setdefault((named["eid"], named["instance"]), {}).setdefault(named["field"], path)
     for (eid, instance), fields in sorted(visits.items()):
         name = f"{subject_name(eid)}-{instance}"
@@ -112,7 +111,7 @@ def check(root: Path, progress: Callable[[float], None] | None = None) -> list[P
 
 
 def _root(folder: Path) -> Path:
-    return locate(folder, TITLE, WANTED, lambda place: any(_NAME.fullmatch(path.name) for path in _archives(place)))
+    return locate(folder, TITLE, WANTED, lambda place: any(ARCHIVE.fullmatch(path.name) for path in _archives(place)))
 
 
 def _archives(root: Path) -> Iterator[Path]:
@@ -127,9 +126,8 @@ def _opened(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="cinecmr-") as place:
-        unpack(path, Path(place))
-        yield Path(place)
+    with unpacked([path]) as place:
+        yield place
 
 
 def _load(name: str, fields: Mapping[str, Path]) -> tuple[Study, Findings]:

@@ -43,17 +43,17 @@ class Counts:
     @property
     def sensitivity(self) -> float:
         """Share of the ill called ill; NaN where there are none."""
-        return _over(self.tp, self.tp + self.fn)
+        return _over(*self._parts["sensitivity"])
 
     @property
     def specificity(self) -> float:
         """Share of the well called well; NaN where there are none."""
-        return _over(self.tn, self.tn + self.fp)
+        return _over(*self._parts["specificity"])
 
     @property
     def accuracy(self) -> float:
         """Share of all called rightly."""
-        return _over(self.tp + self.tn, self.tp + self.fn + self.tn + self.fp)
+        return _over(*self._parts["accuracy"])
 
     @property
     def ppv(self) -> float:
@@ -85,10 +85,16 @@ class Counts:
             exact: Clopper and Pearson's; otherwise Wilson's.
         """
         of: Callable[[int, int, float], Interval] = clopper_pearson if exact else wilson
+        return {name: of(right, all_of_them, level) for name, (right, all_of_them) in self._parts.items()}
+
+    @property
+    def _parts(self) -> dict[str, tuple[int, int]]:
+        """Of each share: how many were called rightly, and of how many."""
+        ill, well = self.tp + self.fn, self.tn + self.fp
         return {
-            "sensitivity": of(self.tp, self.tp + self.fn, level),
-            "specificity": of(self.tn, self.tn + self.fp, level),
-            "accuracy": of(self.tp + self.tn, self.tp + self.fn + self.tn + self.fp, level),
+            "sensitivity": (self.tp, ill),
+            "specificity": (self.tn, well),
+            "accuracy": (self.tp + self.tn, ill + well),
         }
 
 

@@ -150,18 +150,7 @@ def asd(
     spacing: Sequence[float],
     absent: Absent = Absent.SOUND,
 ) -> float:
-    """Average symmetric surface distance, mm: the mean over the surface voxels of both.
-
-    Args:
-        found: `Structure` codes, 2-D or 3-D.
-        truth: the same shape.
-        structure: what to compare; several count as one.
-        spacing: voxel spacing along each axis, mm.
-        absent: what an absent structure scores.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
+    """Average symmetric surface distance, mm: the mean over the surface voxels of both. Arguments as of `hd95`."""
     there, back = surface_distances(found, truth, structure, spacing)
     if min(there.size, back.size) == 0:
         return absent.distance(there.size, back.size)

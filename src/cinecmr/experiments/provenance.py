@@ -14,10 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cinecmr.io.files import write_text
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 NO_CHECKOUT = "not a checkout"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def commit() -> str:
@@ -63,6 +66,20 @@ def about(started: float, *packages: str, device_name: str = "cpu", **facts: obj
         "versions": versions(*packages),
         "seconds": f"{time.perf_counter() - started:.0f}",
     }
+
+
+def into_page(page: Path, lines: Sequence[str]) -> None:
+    """Put lines between the two marks of a page of the documentation.
+
+    Raises:
+        ValueError: the page lacks the marks.
+    """
+    text = page.read_text("utf-8")
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{page} has no {BEGIN} and {END} to write between")
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    write_text(page, "\n".join([before + BEGIN, "", *lines, END + after]))
 
 
 def as_json(content: Mapping[str, Any]) -> str:

@@ -118,6 +118,7 @@ def reproduce(
     device: str = "cpu",
     workers: int = 0,
     only_list: bool = False,
+    results: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Path | None:
     """Make a table.
@@ -125,10 +126,11 @@ def reproduce(
     Args:
         table: see there.
         bench: what its names mean.
-        out: gets runs/, and TABLE-SCALE.md, .csv, .json and, of curves, .svg.
+        out: gets runs/.
         device: where networks run.
         workers: threads that make batches ahead of time.
         only_list: stop after the list of what would be trained, and what it costs.
+        results: gets TABLE-SCALE.md, .csv, .json and, of curves, .svg; `out` when None.
         say: told one line at a time.
 
     Returns:
@@ -153,7 +155,7 @@ def reproduce(
         started, "torch", device_name=device, table=table.name, scale=bench.scale.name, preset=bench.preset,
         seeds=", ".join(map(str, seeds)), updates=updates_of(every), **bench.told(table.data),
     )  # fmt: skip
-    return told(table, scored, bench.scale, about, out)
+    return told(table, scored, bench.scale, about, results or out)
 
 
 def updates_of(jobs: Sequence[Job]) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cinecmr.errors import RefusedInput
 from cinecmr.io import dicom, nifti_study
+from cinecmr.io.archive import unpacked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cinecmr.io.inspection import Inspection
     from cinecmr.study import Study
 
@@ -18,7 +22,8 @@ def read(path: Path | str, *, keep_id: bool = False, sax: str | None = None, rr_
     """Read the cine of one visit.
 
     Args:
-        path: a DICOM folder (any nesting and names), a NIfTI file (3-D or 4-D), or a folder of NIfTI files.
+        path: a DICOM folder (any nesting and names), a NIfTI file (3-D or 4-D), a folder of NIfTI files, or a .zip
+            of any of these (see `cinecmr.io.archive`).
         keep_id: name the subject by its identifier instead of a hash of it.
         sax: what to use as short axis where the choice is wrong: DICOM series numbers with commas between, a series
             UID or part of a description; part of a NIfTI file's name.
@@ -31,10 +36,11 @@ def read(path: Path | str, *, keep_id: bool = False, sax: str | None = None, rr_
     Raises:
         RefusedInput: with a code of docs/reference/flags.md.
     """
-    files = _nifti_files(_existing(path))
-    if files:
-        return nifti_study.read_nifti(files, Path(path), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
-    return dicom.read_dicom(Path(path), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+    with _opened(_existing(path)) as place:
+        files = _nifti_files(place)
+        if files:
+            return nifti_study.read_nifti(files, place, keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+        return dicom.read_dicom(place, keep_id=keep_id, sax=sax, rr_ms=rr_ms)
 
 
 def inspect(
@@ -45,10 +51,24 @@ def inspect(
     Raises:
         RefusedInput: there is nothing to list.
     """
-    files = _nifti_files(_existing(path))
-    if files:
-        return nifti_study.inspect_nifti(files, Path(path), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
-    return dicom.inspect_dicom(Path(path), keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+    with _opened(_existing(path)) as place:
+        files = _nifti_files(place)
+        if files:
+            return nifti_study.inspect_nifti(files, place, keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+        return dicom.inspect_dicom(place, keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Path]:
+    """Where the files lie: the path itself, or for an archive a folder that is gone afterwards."""
+    if not (path.is_file() and path.suffix.lower() == ".zip"):
+        yield path
+        return
+    with unpacked([path]) as place:
+        try:
+            yield place
+        except RefusedInput as refusal:  # the person knows the archive, not where it was unpacked
+            raise RefusedInput(refusal.code, refusal.message.replace(str(place), str(path))) from None
 
 
 def _existing(path: Path | str) -> Path:

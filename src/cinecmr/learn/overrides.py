@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
+from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cinecmr.errors import RefusedInput
@@ -71,6 +72,8 @@ def _read(text: str, own: Any) -> Any:
     if isinstance(own, tuple):
         items = text.strip("[]() ").split(",")
         return tuple(_read(item.strip(), own[0] if own else "") for item in items if item.strip())
+    if isinstance(own, Enum):
+        return _member(type(own), text)
     if isinstance(own, str):
         return text
     value = json.loads(text)
@@ -81,3 +84,11 @@ def _read(text: str, own: Any) -> Any:
             raise ValueError("it should be a whole number")
         return int(value)
     return float(value) if isinstance(own, float) else value
+
+
+def _member(kind: type[Enum], text: str) -> Enum:
+    """A member by its name or its value, in either case."""
+    for member in kind:
+        if text.lower() in (member.name.lower(), str(member.value).lower()):
+            return member
+    raise ValueError(f"there are {', '.join(member.name.lower() for member in kind)}")

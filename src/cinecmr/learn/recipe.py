@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -33,6 +38,33 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(own) for own in value]
     return value.value if isinstance(value, Enum) else value
+
+
+def restored(like: T, told: Mapping[str, Any]) -> T:
+    """Settings that `plain` wrote, back as they were.
+
+    Args:
+        like: default settings of the same kind: what each value should be is seen from what stands there. A setting
+            that is None there stays so.
+        told: by name; what is left out keeps its default.
+
+    Raises:
+        ValueError: a setting that these have not, or a value that they refuse.
+    """
+    known = {entry.name for entry in fields(cast("Any", like))}
+    if unknown := sorted(told.keys() - known):
+        raise ValueError(f"{type(like).__name__} has no {', '.join(unknown)}: they are of another version")
+    return replace(cast("Any", like), **{name: _like(getattr(like, name), value) for name, value in told.items()})
+
+
+def _like(own: Any, value: Any) -> Any:
+    if own is None or is_dataclass(own):
+        return own if own is None else restored(own, value)
+    if isinstance(own, Enum):
+        return type(own)(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(_like(own[0] if own and not isinstance(own[0], tuple) else "", entry) for entry in value)
+    return value
 
 
 def hash_of(value: Any) -> str:

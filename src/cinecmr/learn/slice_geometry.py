@@ -154,24 +154,49 @@ def sample(
     return functional.grid_sample(padded.to(device), grid, mode, "zeros", align_corners=False)
 
 
-def back(scores: Tensor, slices: Sequence[Slice], geometry: Geometry) -> list[Tensor]:
-    """Scores on a network's grid that `still()` geometry made, read on the slices' own pixels.
+def shifted(shifts: NDArray[np.float64]) -> Moves:
+    """Moves by (n, 2) pixels of the network's grid and nothing else."""
+    return Moves(np.zeros(len(shifts)), np.ones((len(shifts), 2)), shifts)
+
+
+def windows(one: Slice, geometry: Geometry) -> Moves:
+    """Where the network's field must lie to see all of a slice: as few places as lie half a field apart or nearer.
+
+    Source: nnU-Net's sliding window; specification of the self-supervised study's code, section 12.
+    """
+    field, along = geometry.pixels * geometry.spacing_mm, []
+    for size, step in zip(one.pixels.shape, one.spacing, strict=True):
+        beyond = max(0.0, size * step - field)
+        count = int(np.ceil(beyond / (field / 2) - 1e-9)) + 1
+        along.append(np.linspace(-beyond / 2, beyond / 2, count) / geometry.spacing_mm)
+    return shifted(np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 2))
+
+
+def back(
+    scores: Tensor,
+    slices: Sequence[Slice],
+    geometry: Geometry,
+    moves: Moves | None = None,
+    beyond: Literal["border", "zeros"] = "border",
+) -> list[Tensor]:
+    """Scores on a network's grid, read on the slices' own pixels.
 
     Args:
         scores: (n, classes, pixels, pixels).
         slices: of which they are.
         geometry: the grid.
+        moves: that made the samples; none for those of `still()` geometry.
+        beyond: what is read beyond the network's field: its nearest edge, or 0.
 
     Returns:
-        n tensors (classes, x, y); beyond the network's field the nearest edge is repeated.
+        n tensors (classes, x, y).
     """
-    zero = np.zeros(len(slices))
-    still = Moves(zero, np.ones((len(slices), 2)), np.zeros((len(slices), 2)))
-    theta = torch.from_numpy(np.linalg.inv(matrices(slices, still, geometry))[:, :2].astype(np.float32))
+    moves = moves or shifted(np.zeros((len(slices), 2)))
+    theta = torch.from_numpy(np.linalg.inv(matrices(slices, moves, geometry))[:, :2].astype(np.float32))
     found = []
     for number, one in enumerate(slices):
         size = [1, 1, *one.pixels.shape]
         grid = functional.affine_grid(theta[number : number + 1], size, align_corners=False).to(scores.device)
-        read = functional.grid_sample(scores[number : number + 1], grid, "bicubic", "border", align_corners=False)
+        read = functional.grid_sample(scores[number : number + 1], grid, "bicubic", beyond, align_corners=False)
         found.append(read[0])
     return found

@@ -12,7 +12,7 @@ from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_atomically
 from cinecmr.learn.recipe import Recipe, Weights
 from cinecmr.networks.multiview import MultiView
-from cinecmr.networks.pretrained import differences, start_from
+from cinecmr.networks.pretrained import differences, start_from, transformer_within
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,7 +26,8 @@ def begin(network: nn.Module, objective: Objective, start: Recipe | Weights | No
     """Give a fresh network the weights it starts from.
 
     An objective may do it itself, in a method `begin(network, tensors)`. Else weights of the same network are loaded
-    whole, and a multi-view network takes from a masked autoencoder what `networks.pretrained.start_from` maps.
+    whole, and a multi-view network takes from a masked autoencoder, or from the transformer that another pre-training
+    taught, what `networks.pretrained.start_from` maps.
 
     Args:
         network: changed in place.
@@ -48,7 +49,7 @@ def begin(network: nn.Module, objective: Objective, start: Recipe | Weights | No
         elif not (unlike := differences(network, tensors)):
             network.load_state_dict(tensors)
         elif isinstance(network, MultiView):
-            start_from(network, tensors)
+            start_from(network, transformer_within(tensors))
         else:
             raise ValueError(str(unlike))
     except ValueError as error:

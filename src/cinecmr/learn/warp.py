@@ -8,7 +8,7 @@ Source: CineMA (Fu et al.), section 4.1; specification of its code, sections 7, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from cinecmr.learn.samples import linear, nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from cinecmr.learn.samples import Grid
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,23 @@ def for_labels(preset: str, long_axis: bool) -> Changes:
     move = Move(180.0, 80.0 if long_axis else 60.0, 0.2, stretch=preset == "official")
     hole = (50, 50, 1) if long_axis else (40, 40, 2)
     return Changes(noise=0.0 if preset == "official" else 0.1, move=move, hole=hole)
+
+
+def on_grid(changes: Changes, grid: Grid, turn: float = 0.0, shift_mm: float = 0.0) -> Changes:
+    """Ranges that are told in pixels of 1 mm, as millimetres on another grid.
+
+    Args:
+        changes: see `for_labels`.
+        grid: of the network.
+        turn: another largest rotation, degrees, for runs too short to learn every orientation; 0 keeps it.
+        shift_mm: another largest shift; 0 keeps it.
+    """
+    pixel, move, hole = grid.spacing[0] or 1.0, changes.move, changes.hole
+    if move is not None:
+        move = replace(move, turn=turn or move.turn, shift=(shift_mm or move.shift) / pixel)
+    if hole is not None:
+        hole = (max(1, round(hole[0] / pixel)), max(1, round(hole[1] / pixel)), min(hole[2], grid.size[2]))
+    return replace(changes, move=move, hole=hole)
 
 
 def for_pretraining(preset: str) -> Changes:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.anatomy import Structure
+from cinecmr.errors import RefusedInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,10 +83,14 @@ class Prior:
         """(functions, 2 count, 3) mm for a heart; higher waves than `count` are left out.
 
         Raises:
-            ValueError: the heart's functions are others.
+            RefusedInput: the heart's functions are others.
         """
         if shell.orders != self.orders:
-            raise ValueError(f"the prior has functions of orders {self.orders}, the fit {shell.orders}")
+            raise RefusedInput(
+                "no-prior",
+                f"the prior has functions of orders {self.orders}, the fit {shell.orders}: it was made by another "
+                "version; make it again with `cinecmr motion-prior`",
+            )
         ejected = ejected_share(labels)
         found = self.mean + self.by_ejected * (ejected - self.ejected if np.isfinite(ejected) else 0.0)
         out = np.zeros((len(found), 2 * count, 3))

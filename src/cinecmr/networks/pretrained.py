@@ -77,6 +77,18 @@ def start_from(
     )
 
 
+def transformer_within(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The multi-view transformer among what SimCLR, PCL, DINO or MIM left, under its own names; DINO's teacher's.
+
+    Weights that hold no such transformer come back as they are.
+    """
+    for start in ("teacher.encoder.vit.", "encoder.vit."):
+        found = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+        if found:
+            return found
+    return tensors
+
+
 def _is_shared(name: str, network: MultiView) -> bool:
     """Whether the autoencoder has this tensor too, for the same use."""
     module, *rest = name.split(".")

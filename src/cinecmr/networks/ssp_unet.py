@@ -74,9 +74,15 @@ class SSPEncoder(nn.Module):
             image: (batch, channels, x, y), x and y multiples of `multiple`.
 
         Raises:
-            ValueError: another number of channels, or a size that does not halve at every level.
+            ValueError: another number of channels, or a size that does not halve at every level; in training, one
+                image whose deepest features are one pixel: batch norm has nothing to take a mean of.
         """
         check_image(image, self.channels_in, (self.multiple, self.multiple))
+        if self.training and image.shape[0] * image.shape[2] * image.shape[3] == self.multiple**2:
+            raise ValueError(
+                f"one image of {self.multiple} x {self.multiple} pixels leaves batch norm a single number to learn "
+                "from; give a batch of 2 or more, or larger images"
+            )
         features = []
         for block in self.enc_blocks:
             image = block(image)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,33 +12,52 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cinecmr.errors import RefusedInput
+from cinecmr.learn.descent import Descent
 from cinecmr.learn.losses import info_nce
 from cinecmr.learn.objective import Loss
-from cinecmr.pretrain.backbone import chosen, crops, pooled
+from cinecmr.learn.slice_geometry import Geometry
+from cinecmr.learn.slice_intensity import SliceIntensity
+from cinecmr.pretrain.backbone import Backbone, chosen, crops, pooled
 from cinecmr.pretrain.collapse import CollapseWatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cinecmr.learn.slice_geometry import Geometry
-    from cinecmr.learn.slice_intensity import SliceIntensity
     from cinecmr.learn.slices import Slice
-    from cinecmr.pretrain.backbone import Backbone
 
 
-class Settings(Protocol):
-    """What both methods' settings have."""
+@dataclass(frozen=True)
+class ContrastSettings:
+    """What both methods' settings have.
 
-    @property
-    def backbone(self) -> Backbone: ...
-    @property
-    def geometry(self) -> Geometry: ...
-    @property
-    def intensity(self) -> SliceIntensity: ...
-    @property
-    def temperature(self) -> float: ...
-    @property
-    def head(self) -> int: ...
+    Attributes:
+        backbone: see there. head: width of the head's three layers.
+        geometry, intensity: of the copies. temperature: by which cosines are divided.
+    """
+
+    backbone: Backbone = field(default_factory=Backbone)
+    geometry: Geometry = field(default_factory=Geometry)
+    intensity: SliceIntensity = field(default_factory=SliceIntensity)
+    temperature: float = 0.1
+    head: int = 512
+
+    def __post_init__(self) -> None:
+        self.backbone.check(self.geometry.pixels)
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
+
+
+# What the published code does otherwise than the paper: crops around labels, and a factor that is one too large.
+OFFICIAL: dict[str, Any] = {
+    "geometry": Geometry(centring="labels", exact_centre=False),
+    "intensity": SliceIntensity(factor_adds=True),
+}
+
+
+def contrast_descent(decay: float, preset: str, updates_per_epoch: int) -> Descent:
+    """The published SGD: cosine to 0 by epochs; `sound` clips the gradient at norm 1 and warms up for ten epochs."""
+    published = Descent(rate=0.1, decay=decay, momentum=0.9, nesterov=False, curve="cosine", step=updates_per_epoch)
+    return replace(published, clip=1.0, warmup=10 * updates_per_epoch, step=1) if preset == "sound" else published
 
 
 class Copies(NamedTuple):
@@ -95,7 +115,7 @@ class Contrast(ABC):
 
     name = "contrast"
 
-    def __init__(self, slices: Sequence[Slice], settings: Settings, held: Sequence[Slice] = ()) -> None:
+    def __init__(self, slices: Sequence[Slice], settings: ContrastSettings, held: Sequence[Slice] = ()) -> None:
         if not slices:
             raise RefusedInput("no-slices", "there is no slice to learn from; check the data and the split")
         self.slices, self.held, self.settings = slices, held, settings

@@ -1,7 +1,7 @@
 """What the methods teach: the encoder of the seven-level U-Net, or the transformer of CineMA; one vector a slice.
 
 Weights are named so that a task finds its own among them: `encoder....` and `decoder....` as in the published U-Net,
-`encoder.vit....` for the transformer.
+`encoder.vit....` for the transformer, which `networks.pretrained.transformer_within` finds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cinecmr.networks.patches import patch_grid, unpatchify
 from cinecmr.networks.ssp_unet import SSPEncoder, SSPUNet, SSPUNetConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
 
@@ -129,12 +129,6 @@ def pooled(encoder: nn.Module, image: Tensor) -> Tensor:
     """One vector a slice: the mean of the deepest features, (batch, width)."""
     found: Tensor = encoder(image)[-1].mean((2, 3))
     return found
-
-
-def transformer_weights(tensors: Mapping[str, Tensor], teacher: bool = False) -> dict[str, Tensor]:
-    """Of what pre-training left, the transformer's weights under the names `networks.pretrained.start_from` knows."""
-    start = "teacher.encoder.vit." if teacher else "encoder.vit."
-    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
 def crops(slices: Sequence[Slice], geometry: Geometry, intensity: SliceIntensity, rng: np.random.Generator) -> Tensor:

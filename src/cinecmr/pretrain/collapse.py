@@ -60,7 +60,7 @@ class CollapseWatch:
 
     what: str
     rank: float = 1.5
-    spread: float = 0.02
+    spread: float = 0.05
     patience: int = 20
     grace: int = 50
 

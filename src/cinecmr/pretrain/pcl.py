@@ -5,31 +5,27 @@ Source: Zeng et al. 2021; de Mooij et al., section 2.4; specification of its cod
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from cinecmr.learn.descent import Descent
-from cinecmr.learn.slice_geometry import Geometry
-from cinecmr.learn.slice_intensity import SliceIntensity
-from cinecmr.pretrain._contrast import Contrast, Copies, siblings
-from cinecmr.pretrain.backbone import Backbone
+from cinecmr.pretrain._contrast import OFFICIAL, Contrast, ContrastSettings, Copies, contrast_descent, siblings
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from cinecmr.learn.descent import Descent
 
 EPOCHS, BATCH = 100, 64
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class PCLSettings:
-    """What is learned.
+class PCLSettings(ContrastSettings):
+    """What is learned; see `ContrastSettings`.
 
     Attributes:
-        backbone: see there. head: width of the head's three layers.
-        geometry, intensity: of the copies. temperature: by which cosines are divided.
         threshold: how far apart heights may be, as shares of the stack.
         height: "count", slice number over number of slices, as the code has it: the last slice is never at 1;
             "ends", from 0 for the first slice to 1 for the last.
@@ -37,21 +33,14 @@ class PCLSettings:
             heights must be nearer than the threshold, and stacks of nine slices or fewer have no such pairs.
     """
 
-    backbone: Backbone = field(default_factory=Backbone)
-    geometry: Geometry = field(default_factory=Geometry)
-    intensity: SliceIntensity = field(default_factory=SliceIntensity)
-    temperature: float = 0.1
-    head: int = 512
     threshold: float = 0.1
     height: Literal["count", "ends"] = "ends"
     neighbours: bool = True
 
     def __post_init__(self) -> None:
-        self.backbone.check(self.geometry.pixels)
-        if self.temperature <= 0 or not 0 < self.threshold <= 1:
-            raise ValueError(
-                f"temperature must be above 0 and threshold in (0, 1], got {self.temperature}, {self.threshold}"
-            )
+        super().__post_init__()
+        if not 0 < self.threshold <= 1:
+            raise ValueError(f"threshold must be in (0, 1], got {self.threshold}")
 
     def as_json(self) -> dict[str, object]:
         """For a `Recipe`."""
@@ -60,20 +49,14 @@ class PCLSettings:
 
 PRESETS = {
     "published": PCLSettings(neighbours=False),
-    "official": PCLSettings(
-        geometry=Geometry(centring="labels", exact_centre=False),
-        intensity=SliceIntensity(factor_adds=True),
-        height="count",
-        neighbours=False,
-    ),
+    "official": PCLSettings(**OFFICIAL, height="count", neighbours=False),
     "sound": PCLSettings(),
 }
 
 
 def descent(preset: str = "sound", updates_per_epoch: int = 1) -> Descent:
-    """The published SGD: cosine to 0 by epochs; `sound` clips the gradient at norm 1 and warms up for ten epochs."""
-    published = Descent(rate=0.1, decay=1e-5, momentum=0.9, nesterov=False, curve="cosine", step=updates_per_epoch)
-    return replace(published, clip=1.0, warmup=10 * updates_per_epoch, step=1) if preset == "sound" else published
+    """The published SGD, see `contrast_descent`."""
+    return contrast_descent(1e-5, preset, updates_per_epoch)
 
 
 def heights(number: Tensor, of: Tensor, height: Literal["count", "ends"]) -> tuple[Tensor, Tensor]:

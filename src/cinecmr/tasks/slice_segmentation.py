@@ -23,7 +23,7 @@ from cinecmr.learn.losses import hard_dice
 from cinecmr.learn.objective import Loss
 from cinecmr.learn.slice_geometry import Geometry, matrices, sample
 from cinecmr.learn.slice_intensity import SliceIntensity, standardised
-from cinecmr.learn.slices import Slice, by_frame
+from cinecmr.learn.slices import Slice, by_frame, respaced
 from cinecmr.networks.ssp_unet import SSPUNet, SSPUNetConfig
 from cinecmr.study import Findings
 from cinecmr.tasks.deep_supervision import deep_loss, halving
@@ -61,6 +61,8 @@ class SliceSettings:
         foreground: share of each batch that is drawn from slices with a heart.
         he: draw weights as He et al., biases 0; else torch's defaults. instance_norm: instead of batch norm.
         mirrored: average the answers to the four mirrored copies. one_part: keep the largest part of each structure.
+        spline: slices are brought to the grid's spacing by cubic splines, once, before anything else.
+        sliding: label slices larger than the field by a field that visits all of it.
         from_teacher: start from the teacher's encoder where pre-training had one, else from the student's.
     """
 
@@ -78,6 +80,8 @@ class SliceSettings:
     instance_norm: bool = False
     mirrored: bool = False
     one_part: bool = False
+    spline: bool = False
+    sliding: bool = False
     from_teacher: bool = False
 
     def __post_init__(self) -> None:
@@ -115,6 +119,8 @@ PRESETS = {
         he=True,
         mirrored=True,
         one_part=True,
+        spline=True,
+        sliding=True,
     ),
 }
 RATE, FINE_TUNED_RATE, EPOCHS, BATCH = 0.01, 0.005, 1000, 32
@@ -162,6 +168,9 @@ class SliceSegmentation:
             )
         if self.settings.statistics == "frame":
             self.slices, self.held = by_frame(self.slices), by_frame(self.held)
+        if self.settings.spline:
+            mm = self.settings.geometry.spacing_mm
+            self.slices, self.held = respaced(self.slices, mm), respaced(self.held, mm)
         seen = {code for s in self.slices if s.labels is not None for code in np.unique(s.labels).tolist()}
         if seen <= {0}:
             raise RefusedInput("no-heart", "no slice to learn from shows RV, MYO or LV; check the labels' codes")
@@ -246,7 +255,8 @@ class SliceSegmentation:
         """
         own = self.settings
         labels = labels_of_slices(network, study[SAX], own.geometry.still(), own.statistics == "frame", frames,
-                                  mirrored=own.mirrored, one_part=own.one_part)  # fmt: skip
+                                  mirrored=own.mirrored, one_part=own.one_part, spline=own.spline,
+                                  sliding=own.sliding)  # fmt: skip
         return Findings(labels={SAX: labels})
 
     @staticmethod

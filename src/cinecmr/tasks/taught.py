@@ -5,16 +5,15 @@ From a run's recipe to the task, and from an image to its labels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
 from cinecmr.anatomy import Contrast, Structure, View
-from cinecmr.learn.samples import Grid
+from cinecmr.learn.recipe import restored
 from cinecmr.networks.inference import Way
 from cinecmr.study import Facts, Image, Study
-from cinecmr.tasks.architecture import Architecture
 from cinecmr.tasks.published_grid import bridged
 from cinecmr.tasks.published_pieces import kept
 from cinecmr.tasks.volume_segmentation import VolumeSegmentation, VolumeSegmentationSettings
@@ -25,12 +24,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from cinecmr.tasks._learner import ViewSettings
+
+S = TypeVar("S", bound="ViewSettings")
+_OF_DATA = {"task", "samples", "data"}  # what `teaching.Lesson.recipe` tells beside the settings
+
 
 def task_of(told: Mapping[str, Any]) -> VolumeSegmentation:
     """The task of a run, from the settings in its recipe.
 
     Args:
-        told: "settings" of recipe.json.
+        told: "objective" of recipe.json.
 
     Raises:
         ValueError: a run of something else than label maps from one cine, or settings of another version.
@@ -39,18 +43,20 @@ def task_of(told: Mapping[str, Any]) -> VolumeSegmentation:
         raise ValueError(f"a run of {told.get('task', 'something else')} draws no labels; those of segmentation do")
     if list(told["contrasts"]) != [Contrast.CINE.value]:
         raise ValueError(f"the run read {', '.join(told['contrasts'])} together; a model of one cine is needed")
-    return VolumeSegmentation(
-        VolumeSegmentationSettings(
-            View(told["view"]),
-            grid=Grid(**_tuples(told["grid"])),
-            architecture=Architecture(**_tuples(told["architecture"])),
-            structures=tuple(Structure(code) for code in told["structures"]),
-        )
-    )
+    return VolumeSegmentation(settings_of(VolumeSegmentationSettings(), told))
 
 
-def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+def settings_of(like: S, told: Mapping[str, Any]) -> S:
+    """Settings of a task as a run's recipe tells them, which also tells of its data.
+
+    Args:
+        like: default settings of that task.
+        told: the recipe's "objective".
+
+    Raises:
+        ValueError: settings of another version.
+    """
+    return restored(like, {name: value for name, value in told.items() if name not in _OF_DATA})
 
 
 class TaughtReader:

@@ -11,10 +11,11 @@ import io
 import json
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from cinecmr.anatomy import View
 from cinecmr.errors import RefusedInput
 from cinecmr.evaluate.summary import summarise
 from cinecmr.io.files import write_text
@@ -22,14 +23,16 @@ from cinecmr.io.subject import subject_name
 from cinecmr.learn.fit import fit
 from cinecmr.learn.overrides import overridden
 from cinecmr.learn.parallel import joined
-from cinecmr.learn.progress import Bar
+from cinecmr.learn.progress import Bar, tensorboard, together
 from cinecmr.learn.recipe import Optimiser, Recipe, Schedule, Stopping, Weights, hash_of
-from cinecmr.learn.samples import Grid
+from cinecmr.learn.samples import LONG, Grid
 from cinecmr.learn.splits import Splits, by_shares, nested, person_of
 from cinecmr.learn.splits import labelled as labelled_only
 from cinecmr.learn.start import WEIGHTS
+from cinecmr.learn.warp import for_labels, on_grid
 from cinecmr.tasks.architecture import Architecture
 from cinecmr.tasks.classification import Classification, ClassificationSettings
+from cinecmr.tasks.landmarks import Landmarks, LandmarkSettings
 from cinecmr.tasks.regression import Regression, RegressionSettings
 from cinecmr.tasks.volume_segmentation import VolumeSegmentation, VolumeSegmentationSettings
 
@@ -46,12 +49,26 @@ TASKS: dict[str, tuple[type[Learner], type[ViewSettings], str]] = {
     "segmentation": (VolumeSegmentation, VolumeSegmentationSettings, "convunetr"),
     "classification": (Classification, ClassificationSettings, "convvit"),
     "regression": (Regression, RegressionSettings, "convvit"),
+    "landmarks": (Landmarks, LandmarkSettings, "convunetr"),
 }
-SCALES = ("smoke", "laptop", "gpu", "full")
+# Of each scale: grid of the short axis, widths of networks, updates, and samples of one.
+_SIZES: dict[str, tuple[Grid, dict[str, Any], int, int]] = {
+    "smoke": (Grid((32, 32, 4), (6.0, 6.0, 24.0)),
+              {"width": 24, "depth": 1, "heads": 2, "stem": (8, 16), "decoder": (4, 8, 8, 8, 8), "levels": (4, 8, 8),
+               "layers": 50, "inplanes": (2, 2, 2, 2)}, 6, 4),
+    "laptop": (Grid((96, 96, 8), (2.0, 2.0, 10.0)),
+               {"width": 192, "depth": 6, "heads": 6, "stem": (24, 48), "decoder": (8, 16, 24, 32, 64),
+                "levels": (8, 16, 32, 64, 128), "inplanes": (16, 32, 64, 128)}, 600, 8),
+    "gpu": (Grid(), {}, 1500, 16),
+    "full": (Grid(), {}, 12_000, 64),
+}  # fmt: skip
+SCALES = tuple(_SIZES)
 SHOWN = 5  # names of visits that a line tells
+_SHORT = (30.0, 20.0)  # largest rotation, degrees, and shift, mm, of a run of hundreds of updates
+SPLITS = "splits.json"
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
-_HIGHER = ("dice", "correct", "share_of_true", "closeness")  # beginnings of scores that are better the higher
-_LOWER = ("abs_error", "hd95", "volume", "lvef_error", "rvef_error", "distance")
+_HIGHER = ("dice", "correct", "share_of_true", "closeness", "called")  # beginnings of scores that are better the higher
+_LOWER = ("abs_error", "hd95", "volume", "lvef_error", "rvef_error", "distance", "mapse_error", "gl_shortening_error")
 
 
 @dataclass(frozen=True)
@@ -91,16 +108,25 @@ class Lesson:
         )
 
 
-def lesson(task: str, scale: str = "laptop", network: str | None = None, pretrained: bool = False) -> Lesson:
+def lesson(
+    task: str, scale: str = "laptop", network: str | None = None, pretrained: bool = False, view: View | None = None
+) -> Lesson:
     """Settings of a task at a scale.
 
+    Args:
+        task: one of `TASKS`.
+        scale: one of `SCALES`.
+        network: kind, see `tasks.architecture`; the task's own when None.
+        pretrained: whether it starts from weights.
+        view: that is read; the task's own when None.
+
     Layer-wise decay is for weights that start pre-trained. Both starts have the same weight decay, which the published
-    comparison has not.
+    comparison has not. Samples are changed as published, over smaller ranges where a run is short.
 
     Raises:
         RefusedInput: no such task, scale or network (`no-such-task`).
 
-    Source: specification of CineMA's code, sections 8 and 12 (row 7).
+    Source: CineMA (Fu et al.), section 4.1; specification of its code, sections 8 and 12 (row 7).
     """
     if task not in TASKS or scale not in SCALES:
         raise RefusedInput(
@@ -109,23 +135,17 @@ def lesson(task: str, scale: str = "laptop", network: str | None = None, pretrai
     kind = network or TASKS[task][2]
     optimiser = Optimiser(1e-3, 0.05, clip=5.0, average=0.0, betas=(0.9, 0.95), last_rate=1e-5, from_zero=True,
                           spare_vectors=True, fused=True, layer_decay=0.75 if pretrained else 1.0)  # fmt: skip
-    sizes: dict[str, tuple[Grid, dict[str, object], int, int]] = {
-        "smoke": (Grid((32, 32, 4), (6.0, 6.0, 24.0)),
-                  {"width": 24, "depth": 1, "heads": 2, "stem": (8, 16), "decoder": (4, 8, 8, 8, 8),
-                   "levels": (4, 8, 8), "layers": 50, "inplanes": (2, 2, 2, 2)}, 6, 4),
-        "laptop": (Grid((96, 96, 8), (2.0, 2.0, 10.0)),
-                   {"width": 192, "depth": 6, "heads": 6, "stem": (24, 48), "decoder": (8, 16, 24, 32, 64),
-                    "levels": (8, 16, 32, 64, 128), "inplanes": (16, 32, 64, 128)}, 600, 8),
-        "gpu": (Grid(), {}, 1500, 16),
-        "full": (Grid(), {}, 12_000, 64),
-    }  # fmt: skip
-    grid, widths, updates, batch = sizes[scale]
+    grid, widths, updates, batch = _SIZES[scale]
+    large = scale in ("gpu", "full")
     try:
-        architecture = Architecture(kind, **widths)  # type: ignore[arg-type]
+        of = TASKS[task][1](architecture=Architecture(kind, **widths))
+        of = replace(of, view=view or of.view)
     except ValueError as error:
         raise RefusedInput("no-such-task", str(error)) from error
-    settings = TASKS[task][1](grid=grid, architecture=architecture)
-    large = scale in ("gpu", "full")
+    if of.view is not View.SAX:
+        grid = LONG if large else replace(grid, size=(*grid.size[:2], 1), spacing=(*grid.spacing[:2], 0.0))
+    changes = on_grid(for_labels("sound", of.view is not View.SAX), grid, *(() if large else _SHORT))
+    settings = replace(of, grid=grid, changes=changes if task == "segmentation" else replace(changes, hole=None))
     return Lesson(settings, optimiser, updates, batch, 4 if large else 0, precision="bf16" if large else "fp32")
 
 
@@ -164,6 +184,7 @@ def teach(
     seed: int = 0,
     device: str = "cpu",
     workers: int = 0,
+    watch: bool = False,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Train a task's model and test it; stopped and started again, it goes on where it was.
@@ -179,6 +200,7 @@ def teach(
         seed: of the split, the weights and the order.
         device: where the network runs.
         workers: threads that make batches ahead of time.
+        watch: also write what TensorBoard shows.
         say: told one line at a time.
 
     Returns:
@@ -189,7 +211,7 @@ def teach(
     """
     of = overridden(of, given)
     with joined(device) as world:
-        path = out / "splits.json"
+        path = out / SPLITS
         if world.first and not path.is_file():
             split_of(_usable(TASKS[task][0](of.settings, cases), say), path, seed)
         world.wait()
@@ -206,7 +228,8 @@ def teach(
                 f"{recipe.schedule.updates} updates of {recipe.schedule.batch}")  # fmt: skip
         bar = Bar(recipe, task) if world.first else None
         with bar or nullcontext():
-            network = fit(recipe, learner, folder, bar, device=device, workers=workers)
+            listeners = together(bar, tensorboard(folder) if watch and world.first else None)
+            network = fit(recipe, learner, folder, listeners, device=device, workers=workers)
         if world.first:
             for line in tested(learner, network, splits.of(cases, "test"), folder, splits.sha256):
                 say(line)

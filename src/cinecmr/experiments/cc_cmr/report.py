@@ -14,14 +14,12 @@ from cinecmr.experiments.cc_cmr.cohort import SUBTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from cinecmr.evaluate.intervals import Interval
     from cinecmr.experiments.cc_cmr.rows import Row
     from cinecmr.experiments.cc_cmr.statistics import Comparison, RowFigures
     from cinecmr.experiments.cc_cmr.study import Study
 
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _PAPER = "231 patients and controls of two hospitals, tested on 70"
 
 
@@ -197,22 +195,6 @@ def verdict(study: Study, name: str, found: Mapping[str, Comparison]) -> str:
         f"On {n} synthetic subjects at scale {study.scale.name}, the area under the curve of "
         f"{study.said[name].row.title} differs: {'; '.join(said)}. {meaning}"
     )
-
-
-def into_page(page: Path, lines: Sequence[str]) -> None:
-    """Put lines between the two marks of a page.
-
-    Raises:
-        ValueError: the page lacks the marks.
-    """
-    from cinecmr.io.files import write_text
-
-    text = page.read_text("utf-8")
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{page} has no {BEGIN} and {END} to write between")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    write_text(page, "\n".join([before + BEGIN, "", *lines, END + after]))
 
 
 def as_data(figures: Mapping[str, RowFigures], compared: Mapping[str, Comparison]) -> dict[str, Any]:

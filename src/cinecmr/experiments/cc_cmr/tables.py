@@ -112,7 +112,7 @@ def run(
     write_text(out / f"{name}-{chosen.name}.md", "\n".join(lines) + "\n")
     write_text(out / f"{name}-{chosen.name}.json", provenance.as_json({"about": about, **data}))
     if page is not None:
-        report.into_page(page, [line for line in lines if not line.startswith("![")])
+        provenance.into_page(page, [line for line in lines if not line.startswith("![")])
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cinecmr.anatomy import Structure
 from cinecmr.experiments.cinema import CINEMA
 from cinecmr.experiments.cinema.cohorts import PRETRAIN, TEST, TRAIN, VAL, Cohort, cohort, few, shared, unlabelled
-from cinecmr.experiments.cinema.scales import SCALES, SOUND, architecture, changes, epochs, grid, optimiser
+from cinecmr.experiments.cinema.scales import SCALES, SOUND, architecture, changes, epochs, grid, optimiser, sized
 from cinecmr.experiments.run import Job
 from cinecmr.io.subject import subject_name
 from cinecmr.learn.loading import updates_per_epoch
@@ -74,8 +74,8 @@ class CinemaBench:
         return self._cohorts[name]
 
     def told(self, names: tuple[str, ...]) -> dict[str, str]:
-        """What was seen, for the table."""
-        seen = {f"data: {name}": self.cohort(name).told for name in names}
+        """What was seen, and how large everything was, for the table."""
+        seen = {f"data: {name}": self.cohort(name).told for name in names} | {"size": sized(self.scale)}
         return seen | ({"data: pre-training": self._pretrained_on} if self._pretrained_on else {})
 
     def parts(self, training: Training, seed: int) -> tuple[list[Case], list[Case], list[Case]]:

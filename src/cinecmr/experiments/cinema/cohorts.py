@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,8 @@ def cohort(name: str, given: Path | None, scale: Scale, folder: Path, say: Calla
         return Cohort(name, True, f"{TITLES[name]}, {len({*map(person_of, cases)})} subjects", parted(cases, name))
     place, subjects = _posing(name, scale, folder, say)
     cases = list(dataset(name).cases(place))
+    if 0 < scale.matrix <= _SMALL:  # reading them again and again takes longer than learning from them
+        cases = [replace(case, load=cache(case.load)) for case in cases]
     return Cohort(name, False, f"{subjects} synthetic hearts in place of {TITLES[name]}", parted(cases, name))
 
 

@@ -35,6 +35,7 @@ TABLE = Table(
     notes=(
         "One pre-training, as many fine-tunings as seeds: intervals are of these weights and over patients.",
         "CineMA starts from the masked autoencoder pre-trained here, on what the list of data names.",
+        "A scale that is not `full` speaks of its own small networks and few updates; longer runs may say otherwise.",
         "Copies of ACDC that do not record the true voxel spacing allow Dice and fractions, no mm and ml.",
     ),
 )

@@ -1,4 +1,7 @@
-"""How large everything is: `smoke` for tests, `laptop` for two cores, `gpu` for one device, `full` as published."""
+"""How large everything is, from `smoke` for tests to `full` as published.
+
+`hour` is for one core and an hour or two, `laptop` for two cores and four hours a table, `gpu` for one device.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 from cinecmr.anatomy import View
 from cinecmr.experiments.cinema import CINEMA, RAND, RESNET, UNET
 from cinecmr.learn.recipe import Optimiser
-from cinecmr.learn.warp import Changes, for_labels
+from cinecmr.learn.warp import Changes, for_labels, on_grid
 from cinecmr.pretrain import mae
 from cinecmr.tasks.architecture import Architecture
 
@@ -33,7 +36,7 @@ class Scale:
         updates: of a fine-tuning; 0 for the published epochs, validated and stopped early.
         batch, micro: samples of an update, and of a pass.
         rate: peak learning rate.
-        turn, shift_mm: largest rotation, degrees, and shift of a sample while learning.
+        turn, shift_mm: largest rotation, degrees, and shift of a sample while learning; 0 as published.
         subjects, pretrain_subjects: synthetic ones, where a data set is not given.
         frames, matrix: of their beats and images; 0 for the scanner's matrix.
         seeds: trainings of one kind; 0 for as many as the table has.
@@ -51,8 +54,8 @@ class Scale:
     batch: int = 64
     micro: int = 4
     rate: float = 1e-3
-    turn: float = 180.0
-    shift_mm: float = 60.0
+    turn: float = 0.0
+    shift_mm: float = 0.0
     subjects: int = 150
     pretrain_subjects: int = 2000
     frames: int = 25
@@ -66,13 +69,28 @@ class Scale:
     @property
     def plan(self) -> mae.Plan:
         """Of the pre-training; the tasks take widths and grids from it."""
-        return mae.plan(self.name)
+        return _hour() if self.name == "hour" else mae.plan(self.name)
+
+
+def _hour() -> mae.Plan:
+    """Pixels of 3 mm, and networks narrower than at `laptop`, so that forty trainings end within an hour or so."""
+    of = mae.plan("laptop")
+    small = replace(
+        of.settings, sax_size=(64, 64, 8), sax_spacing=(3.0, 3.0, 10.0), lax_size=(64, 64), lax_spacing=3.0,
+        stem_widths=(16, 32), stem_blocks=1, width=128, depth=4, heads=4, decoder_width=96, decoder_depth=2,
+    )  # fmt: skip
+    return replace(of, settings=small, updates=1500, frames=4)
 
 
 SCALES = {
     "smoke": Scale(
         "smoke", (4, 8, 8, 8, 8), (4, 8), 18, (4, 8, 8, 8), updates=2, batch=2, micro=0, turn=30, shift_mm=10,
         subjects=8, pretrain_subjects=4, frames=3, matrix=40, seeds=1, resamples=50, draws=20, cost="seconds a table",
+    ),
+    "hour": Scale(
+        "hour", (8, 16, 24, 32, 48), (8, 16, 24, 32, 48), 50, (8, 16, 32, 64), updates=200, batch=2, micro=0, rate=2e-3,
+        turn=30, shift_mm=20, subjects=60, pretrain_subjects=160, frames=4, matrix=96,
+        cost="an hour or two a table on one core",
     ),
     "laptop": Scale(
         "laptop", (8, 16, 32, 64, 128), (8, 16, 32, 64, 128), 50, (16, 32, 64, 128), updates=300, batch=2, micro=0,
@@ -82,6 +100,17 @@ SCALES = {
     "gpu": Scale("gpu", updates=1500, batch=16, micro=8, precision="bf16", cost="about ten minutes a run"),
     "full": Scale("full", precision="bf16", cost="hours a run, as published"),
 }  # fmt: skip
+
+
+def sized(scale: Scale) -> str:
+    """How large a scale is, in words."""
+    of, levels = scale.plan.settings, ", ".join(map(str, scale.levels))
+    size, spacing = (" x ".join(f"{n:g}" for n in axes) for axes in (of.sax_size, of.sax_spacing))
+    length = f"{scale.updates} updates of {scale.batch}" if scale.updates else "the published epochs"
+    return (
+        f"short axis of {size} voxels of {spacing} mm; transformers {of.width} wide and {of.depth} deep, U-Net of "
+        f"{levels} channels; {length}"
+    )
 
 
 def grid(scale: Scale, view: View) -> Grid:
@@ -110,14 +139,8 @@ def architecture(scale: Scale, training: Training, preset: str = SOUND) -> Archi
 
 def changes(scale: Scale, view: View, segmenting: bool, preset: str = SOUND) -> Changes:
     """What happens to samples while fine-tuning: the published ranges in millimetres, on this scale's grid."""
-    published = for_labels(preset, view is not View.SAX)
-    of = grid(scale, view)
-    pixel = of.spacing[0] or 1.0
-    hole = published.hole
-    if hole is not None:
-        hole = (max(1, round(hole[0] / pixel)), max(1, round(hole[1] / pixel)), min(hole[2], of.size[2]))
-    move = published.move and replace(published.move, turn=scale.turn, shift=scale.shift_mm / pixel)
-    return replace(published, move=move, hole=hole if segmenting else None)
+    found = on_grid(for_labels(preset, view is not View.SAX), grid(scale, view), scale.turn, scale.shift_mm)
+    return found if segmenting else replace(found, hole=None)
 
 
 def optimiser(scale: Scale, model: str, updates: int, warm: float, preset: str = SOUND) -> Optimiser:

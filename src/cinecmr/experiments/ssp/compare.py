@@ -16,7 +16,7 @@ from cinecmr.errors import RefusedInput
 from cinecmr.experiments import provenance
 from cinecmr.experiments.ssp import plan as planning
 from cinecmr.experiments.ssp import published, report, runs, tables
-from cinecmr.experiments.ssp.plan import METHODS, SCRATCH, TITLES, Plan
+from cinecmr.experiments.ssp.plan import METHODS, TITLES, Plan
 from cinecmr.experiments.ssp.subjects import cases_of, gather
 from cinecmr.io.files import write_text
 from cinecmr.io.subject import subject_name
@@ -59,6 +59,8 @@ class Request:
         subjects: how many synthetic ones.
         workers: trainings at a time. device: where networks run.
         dry: only say what it would cost.
+        results: folder of the tables and the figure; `out` when None.
+        page: of the documentation, that gets the figures between its marks.
     """
 
     data: tuple[str, ...]
@@ -70,6 +72,8 @@ class Request:
     workers: int = 2
     device: str = "cpu"
     dry: bool = False
+    results: Path | None = None
+    page: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,12 @@ def compare(request: Request, plan: Plan, say: Callable[[str], None] = print) ->
     study = _opened(request, plan, say)
     if not study.train(say):
         return []
-    about = provenance.about(started, "torch", device_name=request.device, **study.about)
-    found = report.cells(request.out, study.plan, study.slices)
-    return report.write(request.out, found, "What pre-training is worth", about, notes(study.plan))
+    out, plan, trained = request.out, study.plan, runs.ends(request.out, study.plan, study.jobs(study.plan))
+    time_of = f"{sum(end.get('seconds', 0.0) for end in trained.values()) / 60:.0f} min, other work beside it included"
+    about = provenance.about(started, "torch", device_name=request.device, **study.about, training=time_of)
+    told = [*notes(plan), *report.left(trained)]
+    found, title = report.cells(out, plan, study.slices), "What pre-training is worth"
+    return report.write(request.results or out, found, title, about, told, request.page, plan.size.resamples)
 
 
 def reproduce(name: str, request: Request, plan: Plan, say: Callable[[str], None] = print) -> list[str]:
@@ -141,7 +148,7 @@ def reproduce(name: str, request: Request, plan: Plan, say: Callable[[str], None
         return []
     about = provenance.about(started, "torch", device_name=request.device, **study.about)
     made = tables.jobs(table, study.plan, study.slices)
-    return [str(tables.told(table, request.out, study.plan, made, about))]
+    return [str(tables.told(table, request.out, study.plan, made, about, request.results))]
 
 
 def _opened(
@@ -209,7 +216,9 @@ def settled(path: Path, plan: Plan) -> Plan:
     """
     told = json.loads(path.read_text("utf-8"))
     found = replace(plan, updates=told["updates"], pretrain_updates=told["pretrain_updates"])
-    if json.loads(json.dumps(asdict(found))) != told:
+    asked = json.loads(json.dumps(asdict(found)))
+    same = all(asked[key] == told[key] for key in asked if key != "inits")  # starts may be added, and left out
+    if not same or not set(plan.methods) <= set(told["pretrain_updates"]):
         raise RefusedInput("other-study", f"{path} is of a study with other settings; give a new folder")
     return found
 
@@ -217,10 +226,9 @@ def settled(path: Path, plan: Plan) -> Plan:
 def announced(plan: Plan, splits: runs.Splits, slices: dict[int, float], trainings: int) -> list[str]:
     """What is about to happen."""
     train, test = len(splits.train), len(splits.test)
-    methods = [init for init in plan.inits if init != SCRATCH]
     lines = [f"{train} subjects to learn from, {test} to test on; scale {plan.scale}, preset {plan.preset}"]
-    if methods:
-        counts = ", ".join(f"{TITLES[m]} {plan.pretrain_updates[m]}" for m in methods)
+    if plan.methods:
+        counts = ", ".join(f"{TITLES[m]} {plan.pretrain_updates[m]}" for m in plan.methods)
         lines.append(f"pre-training on all {train}, {plan.seeds} seeds each, updates: {counts}")
     counts = ", ".join(f"{count} ({slices[count]:.0f} slices)" for count in plan.labels)
     lines.append(f"{trainings} trainings with labels of up to {plan.updates} updates, labelled subjects: {counts}")
@@ -231,8 +239,8 @@ def notes(plan: Plan) -> list[str]:
     """What the reader of the table must know."""
     lines = [
         "Differences are of the same test subjects; intervals draw subjects and trainings again, p is a permutation "
-        "test of subjects adjusted by Holm for the starts compared at each number of labels. Labelled subjects of a "
-        "seed are nested, so points along a line are not independent.",
+        "test of subjects adjusted by Holm for the kinds of pre-training compared at each number of labels. Labelled "
+        "subjects of a seed are nested, so points along a line are not independent.",
     ]
     if plan.pretrain_updates and not plan.size.updates:
         counts = ", ".join(f"{TITLES[m]} {n} of {planning.pretrain_batch(plan.size, m)} slices"

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from cinecmr.learn.slice_geometry import Geometry
     from cinecmr.learn.slices import Slice
 
-SCRATCH = "scratch"
+SCRATCH, NNUNET = "scratch", "nnunet"  # without pre-training: as the preset has it, and as nnU-Net does it
 METHODS: dict[str, Any] = {"simclr": simclr, "pcl": pcl, "dino": dino, "mim": mim}
 OBJECTIVES: dict[str, Any] = {"simclr": simclr.SimCLR, "pcl": pcl.PCL, "dino": dino.DINO, "mim": mim.MIM}
 INITS = (SCRATCH, *METHODS)
-TITLES = {SCRATCH: "from scratch", "simclr": "SimCLR", "pcl": "PCL", "dino": "DINO", "mim": "MIM"}
+STARTS = (*INITS, NNUNET)
+TITLES = {SCRATCH: "from scratch", "simclr": "SimCLR", "pcl": "PCL", "dino": "DINO", "mim": "MIM", NNUNET: "nnU-Net"}
 UPDATES, EPOCHS = "updates", "epochs"  # the two protocols
 
 
@@ -40,10 +41,13 @@ class Scale:
         updates: of the longest training with labels. pretrain_updates: of each method; 0 where a budget decides, and
             at full scale the published hundred epochs.
         published: SGD at the published rates; otherwise AdamW, which gets somewhere in few updates.
-        mild: changes of labelled slices that leave time to learn in few updates: turned by 30 degrees instead of 180,
-            scaled by 0.8 to 1.25, brightness changed three times in ten; the same for every start.
+        mild: changes of slices that leave time to learn in few updates, with labels and without: turned by 30 degrees
+            instead of 180, scaled by 0.8 to 1.25, brightness changed three times in ten; the same for every start. With
+            the published changes SimCLR and PCL collapse within a hundred updates.
         others: frames without labels that are kept of each subject.
         resamples: of patients, in every interval.
+        folds: networks of the nnU-Net row, each of which misses some of the labelled subjects; their answers are
+            averaged.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256, 512, 512, 512)
@@ -60,15 +64,17 @@ class Scale:
     mild: bool = False
     others: int = 100
     resamples: int = 2000
+    folds: int = 1
 
 
+MILD_TURN = 30.0
 _QUARTER = (8, 16, 32, 64, 128, 128, 128)
 SCALES = {
-    "smoke": Scale((4, 8, 8), 32, 8.0, 4, 4, 2, 8, (8, 4, 16), 3, 2, others=0, resamples=1000),
+    "smoke": Scale((4, 8, 8), 32, 8.0, 4, 4, 2, 8, (8, 4, 16), 3, 2, others=0, resamples=1000, folds=2),
     "hour": Scale(_QUARTER[:6], 64, 3.0, 8, 16, 4, 128, (256, 64, 512), mild=True, others=2),
     "laptop": Scale(_QUARTER, 128, 2.5, 8, 16, 4, 128, (256, 64, 512), mild=True, others=2),
-    "gpu": Scale(updates=4000, pretrain_updates=4000, others=8),
-    "full": Scale(published=True),
+    "gpu": Scale(updates=4000, pretrain_updates=4000, others=8, folds=5),
+    "full": Scale(published=True, folds=5),
 }
 
 
@@ -77,7 +83,8 @@ class Job:
     """One training.
 
     Attributes:
-        init: `SCRATCH`, or the pre-training it starts from. labels: labelled subjects; 0 makes it the pre-training.
+        init: `SCRATCH`, `NNUNET`, or the pre-training it starts from. labels: labelled subjects; 0 makes it the
+            pre-training.
         seed: of weights, order, changes and subset; of its pre-training too.
         updates: how many.
         phase: only labels of "ED" or "ES"; "" for both. vendors: only subjects of these, by letter; none for all.
@@ -119,7 +126,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         for what, given, there in (
-            ("initialisation", self.inits, INITS),
+            ("initialisation", self.inits, STARTS),
             ("protocol", self.protocols, (UPDATES, EPOCHS)),
             ("scale", (self.scale,), tuple(SCALES)),
             ("preset", (self.preset,), tuple(task.PRESETS)),
@@ -135,11 +142,26 @@ class Plan:
         """How large everything is."""
         return SCALES[self.scale]
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What is pre-trained."""
+        return tuple(init for init in self.inits if init in METHODS)
+
+    def folds(self, job: Job) -> int:
+        """Networks that a training with labels is made of, of which no two have the same labelled subjects."""
+        return min(self.size.folds, job.labels) if job.init == NNUNET else 1
+
 
 def _grid(geometry: Geometry, scale: Scale, share: int = 1) -> Geometry:
     """A preset's geometry on a scale's grid, its shifts alike in millimetres; `share` of the pixels."""
     pixels = scale.pixels // share
     return replace(geometry, pixels=pixels, spacing_mm=scale.spacing_mm, shift=geometry.shift * 1.25 / scale.spacing_mm)
+
+
+def _crop(geometry: Geometry, scale: Scale, share: int = 1) -> Geometry:
+    """A crop of DINO; how much of the field it shows is what DINO learns by, so no scale changes that."""
+    grid = _grid(geometry, scale, share)
+    return replace(grid, turn=MILD_TURN) if scale.mild else grid
 
 
 def unet(scale: Scale) -> SSPUNetConfig:
@@ -156,29 +178,32 @@ def pretraining(plan: Plan, method: str, slices: Sequence[Slice], held: Sequence
         hidden, bottleneck, answers = scale.answers
         updates = max(1, plan.pretrain_updates.get(method, 1))
         settings = replace(
-            base, backbone=backbone, large=_grid(base.large, scale), small=_grid(base.small, scale, 2),
+            base, backbone=backbone, large=_crop(base.large, scale), small=_crop(base.small, scale, 2),
             crops=scale.crops, hidden=hidden, bottleneck=bottleneck, answers=answers,
             epoch=max(1, updates // dino.EPOCHS), updates=updates,
         )  # fmt: skip
     elif method == "mim":
-        settings = replace(base, backbone=backbone, geometry=_grid(base.geometry, scale), patch=scale.pixels // 8)
+        settings = replace(base, backbone=backbone, patch=scale.pixels // 8, **_changes(base, scale))
     else:
-        settings = replace(base, backbone=backbone, geometry=_grid(base.geometry, scale), head=scale.head)
+        settings = replace(base, backbone=backbone, head=scale.head, **_changes(base, scale))
     return OBJECTIVES[method](slices, settings, held)
 
 
 def segmentation(plan: Plan, job: Job, slices: Sequence[Slice]) -> task.SliceSegmentation:
     """The objective of a training with labels."""
-    base = task.PRESETS[plan.preset]
-    settings = replace(base, network=unet(plan.size), geometry=_grid(base.geometry, plan.size), augment=job.augment)
-    if plan.size.mild:
-        rarely = {f"{name}_chance": min(0.3, getattr(base.intensity, f"{name}_chance")) for name in _ALWAYS}
-        settings = replace(
-            settings,
-            geometry=replace(settings.geometry, turn=30.0, scale=(0.8, 1.25)),
-            intensity=replace(base.intensity, **rarely),
-        )
+    base = task.PRESETS[_preset(plan, job)]
+    settings = replace(base, network=unet(plan.size), augment=job.augment, **_changes(base, plan.size))
     return task.SliceSegmentation(slices, settings=settings)
+
+
+def _changes(base: Any, scale: Scale) -> dict[str, Any]:
+    """Geometry and intensity of a preset at a scale."""
+    geometry, intensity = _grid(base.geometry, scale), base.intensity
+    if not scale.mild:
+        return {"geometry": geometry, "intensity": intensity}
+    rarely = {f"{name}_chance": min(0.3, getattr(intensity, f"{name}_chance")) for name in _ALWAYS}
+    geometry = replace(geometry, turn=MILD_TURN, scale=(0.8, 1.25))
+    return {"geometry": geometry, "intensity": replace(intensity, **rarely)}
 
 
 def recipe(plan: Plan, job: Job, subjects: str) -> Recipe:
@@ -198,12 +223,12 @@ def recipe(plan: Plan, job: Job, subjects: str) -> Recipe:
         epoch = max(1, job.updates // METHODS[job.init].EPOCHS)
         rates: Optimiser = METHODS[job.init].descent("sound" if plan.preset == "nnunet" else plan.preset, epoch)
     else:
-        told = {"task": "slice-segmentation", "preset": plan.preset, "scale": plan.scale, **_own(job)}
-        rates = task.descent(plan.preset, job.init != SCRATCH, max(1, job.updates // task.EPOCHS))
+        told = {"task": "slice-segmentation", "preset": _preset(plan, job), "scale": plan.scale, **_own(job)}
+        rates = task.descent(_preset(plan, job), job.init in METHODS, max(1, job.updates // task.EPOCHS))
     if not scale.published:
         # the same for every start: with and without pre-training differ in nothing else
-        rates = Optimiser(rate=2e-3 if job.pretraining else 6e-3, warmup=max(1, job.updates // 10), average=0.95)
-    if job.init != SCRATCH and not job.pretraining:
+        rates = Optimiser(rate=1e-3 if job.pretraining else 6e-3, warmup=max(1, job.updates // 10), average=0.95)
+    if job.init in METHODS and not job.pretraining:
         before = Job(job.init, 0, job.seed, plan.pretrain_updates[job.init])
         start = recipe(plan, before, told_without_labels(subjects))
     return Recipe({**told, "subjects": subjects.split("/")[-1]}, rates, steps, job.seed, start=start)
@@ -215,9 +240,18 @@ def pretrain_batch(scale: Scale, method: str) -> int:
     return size
 
 
+def fold_of(whole: Recipe, number: int, folds: int) -> Recipe:
+    """The recipe of one network of several; of an only one, the recipe itself."""
+    return whole if folds == 1 else replace(whole, objective={**whole.objective, "fold": f"{number + 1}/{folds}"})
+
+
 def told_without_labels(subjects: str) -> str:
     """Of "pool/labelled", two hashes of subjects, that of the pool."""
     return subjects.split("/", maxsplit=1)[0]
+
+
+def _preset(plan: Plan, job: Job) -> str:
+    return NNUNET if job.init == NNUNET else plan.preset
 
 
 def _own(job: Job) -> dict[str, Any]:

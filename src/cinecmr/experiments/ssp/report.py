@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cinecmr.evaluate.bootstrap import Paired, paired
-from cinecmr.experiments.provenance import as_json, as_lines
+from cinecmr.evaluate.intervals import holm
+from cinecmr.experiments.provenance import as_json, as_lines, into_page
 from cinecmr.experiments.ssp import plan as planning
-from cinecmr.experiments.ssp.plan import EPOCHS, SCRATCH, TITLES, UPDATES, Job, Plan
+from cinecmr.experiments.ssp.plan import EPOCHS, METHODS, NNUNET, SCRATCH, TITLES, UPDATES, Job, Plan
 from cinecmr.experiments.ssp.runs import rows_of, splits_of
 from cinecmr.io.files import write_atomically, write_text
+from cinecmr.pretrain.collapse import CollapseWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -94,7 +98,10 @@ def _cell(out: Path, plan: Plan, protocol: str, count: int, init: str, slices: d
 
 
 def compared(group: Sequence[Cell], resamples: int) -> list[Cell]:
-    """The same cells with their gain over training from scratch, and p adjusted for how many are compared."""
+    """The same cells with their gain over training from scratch.
+
+    p is adjusted for how many kinds of pre-training are compared; nnU-Net's way asks another question, by itself.
+    """
     base = next((cell for cell in group if cell.init == SCRATCH), None)
     if base is None:
         return list(group)
@@ -102,23 +109,11 @@ def compared(group: Sequence[Cell], resamples: int) -> list[Cell]:
     gains = {
         c.init: paired(c.scores, base.scores, resamples=resamples, draw_seeds=seeds) for c in group if c is not base
     }
-    adjusted = holm({init: gain.p for init, gain in gains.items()})
-    return [c if c is base else replace(c, gain=gains[c.init], p=adjusted[c.init]) for c in group]
-
-
-def holm(p: dict[str, float]) -> dict[str, float]:
-    """Adjust p for several comparisons.
-
-    Source: Holm 1979.
-
-    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
-    {'a': 0.03, 'c': 0.06, 'b': 0.06}
-    """
-    found, highest = {}, 0.0
-    for rank, (name, value) in enumerate(sorted(p.items(), key=lambda entry: entry[1])):
-        highest = max(highest, min(1.0, value * (len(p) - rank)))
-        found[name] = highest
-    return found
+    methods = [init for init in gains if init in METHODS]
+    p = {init: gain.p for init, gain in gains.items()} | dict(
+        zip(methods, holm([gains[init].p for init in methods]).tolist(), strict=True)
+    )
+    return [c if c is base else replace(c, gain=gains[c.init], p=p[c.init]) for c in group]
 
 
 def verdict(cell: Cell) -> str:
@@ -135,9 +130,9 @@ def sentences(found: Sequence[Cell], tests: int) -> list[str]:
     """The answer in words, one sentence for each protocol and number of labels."""
     told = []
     for protocol, count in dict.fromkeys((cell.protocol, cell.labels) for cell in found):
-        group = [c for c in found if (c.protocol, c.labels) == (protocol, count) and c.gain is not None]
-        base = next((c for c in found if (c.protocol, c.labels, c.init) == (protocol, count, SCRATCH)), None)
-        if base is None or not group:
+        group = [c for c in found if (c.protocol, c.labels) == (protocol, count) and c.init in METHODS and c.gain]
+        here = {c.init: c for c in found if (c.protocol, c.labels) == (protocol, count)}
+        if SCRATCH not in here or not group:
             continue
         head = f"With {count} labelled subjects and {PROTOCOLS[protocol].split(',')[0]}, "
         good = sorted((c for c in group if verdict(c) == "helps"), key=lambda c: -c.mean)
@@ -149,8 +144,51 @@ def sentences(found: Sequence[Cell], tests: int) -> list[str]:
             best = max(group, key=lambda c: c.mean)
             body += f" (the best, {TITLES[best.init]}: {_gain(best)})"
         tail = f"; {' and '.join(TITLES[c.init] for c in bad)} harms" if bad else ""
-        told.append(f"{head}{body}{tail}; from scratch Dice is {base.mean:.3f} over {tests} subjects.")
+        if NNUNET in here:
+            tail += f"; nnU-Net's way: {verdict(here[NNUNET])} ({_gain(here[NNUNET])})"
+        told.append(f"{head}{body}{tail}; from scratch Dice is {here[SCRATCH].mean:.3f} over {tests} subjects.")
     return told
+
+
+def advice(found: Sequence[Cell], resamples: int) -> list[str]:
+    """What to start from, and how sure that is: one sentence for each number of labels, of the first protocol."""
+    told, protocol = [], found[0].protocol
+    for count in dict.fromkeys(cell.labels for cell in found):
+        group = [c for c in found if (c.protocol, c.labels) == (protocol, count)]
+        sure = chances(group, resamples)
+        first, *others = sorted(group, key=lambda c: -sure[c.init])
+        shown = [c for c in group if verdict(c) == "helps"]
+        if len(group) < 2:
+            continue
+        line = f"With {count} labelled subjects: {TITLES[first.init]} is the best in {sure[first.init]:.0%} of draws"
+        line += f" ({', '.join(f'{TITLES[c.init]} {sure[c.init]:.0%}' for c in others)})"
+        if first.init == SCRATCH:
+            line += "; nothing is shown to beat it, so train from scratch"
+        elif first.gain is None:
+            line += "; training from scratch was not asked for"
+        elif first in shown:
+            line += "; it is shown to beat training from scratch, so use it"
+        else:
+            line += "; it is not shown to beat training from scratch, so expect little of it"
+        told.append(line + ".")
+    return told
+
+
+def chances(group: Sequence[Cell], resamples: int, seed: int = 0) -> dict[str, float]:
+    """How often each start has the best mean Dice when test subjects and trainings are drawn again.
+
+    Args:
+        group: cells of one number of labels and protocol; all tested on the same subjects, with as many seeds.
+        resamples: draws.
+        seed: of the draws.
+    """
+    rng, scores = np.random.default_rng(seed), np.stack([cell.scores for cell in group])
+    starts, seeds, subjects = scores.shape
+    weights = rng.multinomial(subjects, np.full(subjects, 1 / subjects), resamples)
+    means = scores @ weights.T / subjects  # (starts, seeds, draws)
+    picked = np.take_along_axis(means, rng.integers(0, seeds, means.shape), axis=1).mean(axis=1)
+    best = np.bincount(picked.argmax(axis=0), minlength=starts) / resamples
+    return {cell.init: float(share) for cell, share in zip(group, best, strict=True)}
 
 
 def _gain(cell: Cell) -> str:
@@ -176,13 +214,52 @@ def table(found: Sequence[Cell]) -> list[str]:
     return lines
 
 
-def write(out: Path, found: Sequence[Cell], title: str, about: dict[str, str], notes: Sequence[str] = ()) -> list[str]:
-    """Write results.md, results.csv, results.json and curve.svg; returns the sentences."""
-    told = sentences(found, found[0].scores.shape[1])
-    text = [f"# {title}", "", *as_lines(about), *[f"- {line}" for line in told], "", *notes, ""]
-    write_text(
-        out / "results.md", "\n".join([*text, *table(found), "![Dice against labelled subjects](curve.svg)", ""])
-    )
+def left(ends: Mapping[Job, Mapping[str, float]]) -> list[str]:
+    """What each pre-training ended with, a table; collapsed ones are called so.
+
+    Args:
+        ends: last lines of the logs, by training.
+    """
+    lines = ["", "| pre-training | seed | loss at its end | directions of features | spread, 0 to 1 | |"]
+    lines.append("|---|---|---|---|---|---|")
+    for job, end in ends.items():
+        if not job.pretraining:
+            continue
+        rank, width = end.get("effective_rank", math.nan), end.get("feature_spread", math.nan)
+        word = "collapsed" if rank < CollapseWatch.rank or width < CollapseWatch.spread else ""
+        seen = " | ".join("" if math.isnan(value) else f"{value:.2f}" for value in (rank, width))
+        lines.append(f"| {TITLES[job.init]} | {job.seed} | {end['loss']:.3f} | {seen} | {word} |")
+    return lines if len(lines) > 3 else []
+
+
+def write(
+    out: Path,
+    found: Sequence[Cell],
+    title: str,
+    about: dict[str, str],
+    notes: Sequence[str] = (),
+    page: Path | None = None,
+    resamples: int = 2000,
+) -> list[str]:
+    """Write results.md, results.csv, results.json and curve.svg; returns the sentences.
+
+    Args:
+        out: folder.
+        found: see `cells`.
+        title: of the page.
+        about: how it came to be.
+        notes: what its reader must know.
+        page: of the documentation, that gets the same between its marks.
+        resamples: draws, for how sure the advice is.
+    """
+    told = [*sentences(found, found[0].scores.shape[1]), *advice(found, resamples)]
+    text = [*as_lines(about), *[f"- {line}" for line in told], "", *notes, "", *table(found)]
+    drawn = "![Dice against labelled subjects]({})"
+    write_text(out / "results.md", "\n".join([f"# {title}", "", *text, drawn.format("curve.svg"), ""]))
+    if page is not None:
+        beside = Path(os.path.relpath(out / "curve.svg", page.parent)).as_posix()
+        deeper = [f"#{line}" if line.startswith("#") else line for line in text]
+        into_page(page, [*deeper, drawn.format(beside), ""])
     rows = [_row(cell) for cell in found]
     header = ",".join(rows[0])
     write_text(out / "results.csv", "\n".join([header, *(",".join(map(str, r.values())) for r in rows)]) + "\n")

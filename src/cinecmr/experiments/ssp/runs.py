@@ -21,7 +21,7 @@ from cinecmr.errors import RefusedInput
 from cinecmr.evaluate.overlap import dice
 from cinecmr.experiments.ssp import plan as planning
 from cinecmr.experiments.ssp import published as lists
-from cinecmr.experiments.ssp.plan import SCRATCH, Job, Plan
+from cinecmr.experiments.ssp.plan import METHODS, NNUNET, SCRATCH, Job, Plan
 from cinecmr.experiments.ssp.subjects import HEART, SAX, Subject, load_subjects
 from cinecmr.io.files import write_text
 from cinecmr.learn.fit import fit
@@ -30,6 +30,7 @@ from cinecmr.learn.slices import draw_subset
 from cinecmr.learn.splits import by_shares, nested, person_of
 from cinecmr.learn.start import WEIGHTS
 from cinecmr.study import Study
+from cinecmr.tasks.slice_reading import Ensemble
 from cinecmr.tasks.slice_segmentation import updates_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 DATA, RUNS, SPLITS, SCORES, PACE = "data", "runs", "splits.json", "scores.json", "pace.json"
+CHECKPOINT = "checkpoint.safetensors"
+MIRRORED = 4  # copies of each slice that nnU-Net's way of labelling asks about
 PRETRAINING_SHARE = 0.3  # of a budget, where there is any pre-training
 SPARE = 0.9  # of a budget that is planned for; the rest is for reading, and for a machine that has other work too
 
@@ -188,15 +191,23 @@ def work(out: Path, plan: Plan, job: Job, device: str = "cpu") -> None:
         return
     if job.pretraining:
         objective = planning.pretraining(plan, job.init, unlabelled(subjects, splits.train, plan))
-    else:
-        names = splits.labelled(job.seed, job.labels)
+        fit(recipe, objective, folder, device=device)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        return
+    folds, networks, folders = plan.folds(job), list[Any](), list[Path]()
+    for number in range(folds):
+        # as in cross-validation: each network misses its own part of the labelled subjects, and one alone misses none
+        names = [n for i, n in enumerate(splits.labelled(job.seed, job.labels)) if folds == 1 or i % folds != number]
         objective = planning.segmentation(plan, job, labelled(subjects, names, job))
-    network = fit(recipe, objective, folder, device=device)
-    if not job.pretraining:
-        rows = [row for name in splits.test for row in score(objective, network, subjects[name])]
-        write_text(folder / SCORES, json.dumps({"job": asdict(job), "rows": rows}) + "\n")
-        (folder / WEIGHTS).unlink(missing_ok=True)
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        mine = planning.fold_of(recipe, number, folds)
+        folders.append(out / RUNS / mine.key)
+        networks.append(fit(mine, objective, folders[-1], device=device))
+    network = networks[0] if folds == 1 else Ensemble(networks)
+    rows = [row for name in splits.test for row in score(objective, network, subjects[name])]
+    write_text(folder / SCORES, json.dumps({"job": asdict(job), "rows": rows}) + "\n")
+    for one in folders:
+        for left in (WEIGHTS, CHECKPOINT):
+            (one / left).unlink(missing_ok=True)
 
 
 def done(out: Path, plan: Plan, job: Job, splits: Splits | None = None) -> bool:
@@ -233,6 +244,15 @@ def rows_of(out: Path, plan: Plan, job: Job, splits: Splits | None = None) -> li
     return rows
 
 
+def ends(out: Path, plan: Plan, todo: Sequence[Job]) -> dict[Job, dict[str, float]]:
+    """The last line of the log of every training and of what it starts from; of several networks, the first's."""
+    splits, found = splits_of(out), {}
+    for job in (*before(plan, todo), *todo):
+        mine = planning.fold_of(recipe_of(out, plan, job, splits), 0, plan.folds(job))
+        found[job] = json.loads((out / RUNS / mine.key / "log.jsonl").read_text("utf-8").splitlines()[-1])
+    return found
+
+
 def pace(out: Path, plan: Plan, splits: Splits) -> dict[str, float]:
     """Seconds of an update of each training and of scoring a subject, on one thread; measured once and kept.
 
@@ -245,8 +265,8 @@ def pace(out: Path, plan: Plan, splits: Splits) -> dict[str, float]:
     torch.set_num_threads(1)
     subjects, found = subjects_of(out), {}
     few = splits.labelled(0, min(plan.labels))
-    trial = replace(plan, pretrain_updates=dict.fromkeys(planning.METHODS, 100))
-    for init in dict.fromkeys((SCRATCH, *plan.inits)):
+    trial = replace(plan, pretrain_updates=dict.fromkeys(METHODS, 100))
+    for init in dict.fromkeys((SCRATCH, *plan.methods)):
         if init == SCRATCH:
             objective: Any = planning.segmentation(
                 plan, Job(init, 1, 0, 1), labelled(subjects, few, Job(init, 1, 0, 1))
@@ -297,18 +317,19 @@ def within(
     Raises:
         RefusedInput: not even one update of each training fits (`budget-too-small`).
     """
-    scale, methods = plan.size, [init for init in plan.inits if init != SCRATCH]
+    scale, methods = plan.size, plan.methods
     if scale.published:
-        each = {m: planning.METHODS[m].EPOCHS * max(1, pool[0] // planning.METHODS[m].BATCH) for m in methods}
+        each = {m: METHODS[m].EPOCHS * max(1, pool[0] // METHODS[m].BATCH) for m in methods}
         return replace(plan, updates=updates_of(pool[1]), pretrain_updates=each)
     if scale.updates:
         each = dict.fromkeys(methods, scale.pretrain_updates or 1)
         return replace(plan, updates=scale.updates, pretrain_updates=each)
     unit = 1000
     trial = asked(replace(plan, updates=unit))
-    seconds = SPARE * budget_s * workers - len(trial) * tests * paces["score"]
+    seconds = SPARE * budget_s * workers - sum(costs(plan, replace(job, updates=0), paces, tests) for job in trial)
     share = PRETRAINING_SHARE if methods else 0.0
-    updates = int(seconds * (1 - share) / (sum(job.updates for job in trial) / unit * paces[SCRATCH]))
+    networks = sum(job.updates * plan.folds(job) for job in trial) / unit
+    updates = int(seconds * (1 - share) / (networks * paces[SCRATCH]))
     each = {m: int(seconds * share / (len(methods) * plan.seeds) / paces[m]) for m in methods}
     if min([updates * min(job.updates for job in trial) / unit, *each.values()]) < 1:
         raise RefusedInput(
@@ -319,19 +340,20 @@ def within(
 
 def cost(plan: Plan, paces: dict[str, float], todo: Sequence[Job], tests: int, workers: int) -> float:
     """Seconds on the clock that a whole study takes."""
-    return sum(costs(job, paces, tests) for job in (*before(plan, todo), *todo)) / workers
+    return sum(costs(plan, job, paces, tests) for job in (*before(plan, todo), *todo)) / workers
 
 
-def costs(job: Job, paces: dict[str, float], tests: int) -> float:
+def costs(plan: Plan, job: Job, paces: dict[str, float], tests: int) -> float:
     """Seconds of one job."""
     if job.pretraining:
         return job.updates * paces[job.init]
-    return job.updates * paces[SCRATCH] + tests * paces["score"]
+    copies = MIRRORED if job.init == NNUNET else 1
+    return plan.folds(job) * (job.updates * paces[SCRATCH] + tests * copies * paces["score"])
 
 
 def before(plan: Plan, todo: Sequence[Job]) -> list[Job]:
     """The pre-trainings that trainings start from, each once."""
-    return list(dict.fromkeys(Job(j.init, 0, j.seed, plan.pretrain_updates[j.init]) for j in todo if j.init != SCRATCH))
+    return list(dict.fromkeys(Job(j.init, 0, j.seed, plan.pretrain_updates[j.init]) for j in todo if j.init in METHODS))
 
 
 def run(
@@ -352,7 +374,7 @@ def run(
     started, finished = time.monotonic(), 0
     waiting = [[job for job in group if not done(out, plan, job, splits)] for group in (first, list(todo))]
     paces, tests = pace(out, plan, splits), len(splits.test)
-    weights = {job: costs(job, paces, tests) for group in waiting for job in group}
+    weights = {job: costs(plan, job, paces, tests) for group in waiting for job in group}
     behind = 0.0
     for group in waiting:
         for job in _finished(out, plan, group, workers, device):

@@ -110,8 +110,15 @@ def value(rows: list[Row], column: str, over_subjects: bool = False) -> float:
     return float(np.std(scores, ddof=1) if over_subjects else np.mean(scores))
 
 
-def told(table: StudyTable, out: Path, plan: Plan, made: Mapping[tuple[Line, int], Job], about: dict[str, str]) -> Path:
-    """Write a table, ours beside the published figures; returns the page.
+def told(
+    table: StudyTable,
+    out: Path,
+    plan: Plan,
+    made: Mapping[tuple[Line, int], Job],
+    about: dict[str, str],
+    into: Path | None = None,
+) -> Path:
+    """Write a table, ours beside the published figures, into a folder (`out` when None); returns the page.
 
     Published figures are of 296 training subjects of M&Ms and M&Ms-2 on the published scale: other data, other
     figures.
@@ -129,7 +136,7 @@ def told(table: StudyTable, out: Path, plan: Plan, made: Mapping[tuple[Line, int
         for column, mine, theirs in zip(table.columns, ours, printed, strict=True):
             figures = [made[line, 0].labels, column, *(round(number, 5) for number in (*mine, *theirs))]
             csv.append(",".join(map(str, [*line.labels, *figures])))
-    path = out / f"{table.name}-{plan.scale}.md"
+    path = (into or out) / f"{table.name}-{plan.scale}.md"
     spread = "over test subjects, mean over seeds" if table.over_subjects else "over seeds"
     write_text(path, "\n".join([*lines, "", f"Mean Dice (standard deviation {spread}).", ""]))
     write_text(path.with_suffix(".csv"), "\n".join(csv) + "\n")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import shutil
 import stat
+import tempfile
 import zipfile
-from pathlib import PurePosixPath
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
 LIMIT_FILES = 20_000
 LIMIT_BYTES = 4 << 30
+LIMIT_RATIO = 200  # unpacked to packed; a study packs two to four times, a bomb a thousand times
+SMALL_BYTES = 16 << 20  # what unpacks to less harms nobody, however well it was packed
 _STAMP = (1980, 1, 1, 0, 0, 0)  # archives of equal contents are equal
 
 
@@ -45,6 +48,25 @@ def unpack(path: Path, into: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
         raise RefusedInput("bad-archive", f"{path} cannot be unpacked ({error}); download it again") from error
 
 
+@contextmanager
+def unpacked(paths: Sequence[Path]) -> Iterator[Path]:
+    """One folder, outside the sources, with the files of all archives; gone afterwards.
+
+    Args:
+        paths: .zip files, such as the short-axis and the long-axis archive of one visit.
+
+    Raises:
+        RefusedInput: see `unpack`; the limit of bytes holds for all of them together.
+    """
+    left = LIMIT_BYTES
+    with tempfile.TemporaryDirectory(prefix="cinecmr-") as place:
+        for number, path in enumerate(paths):
+            into = Path(place) / str(number)
+            unpack(path, into, limit_bytes=left)
+            left -= sum(file.stat().st_size for file in into.rglob("*") if file.is_file())
+        yield Path(place)
+
+
 def _judge(path: Path, entries: list[zipfile.ZipInfo], limit_bytes: int) -> None:
     """Refuse before anything is written; no entry unpacks to more than it states."""
     total = sum(info.file_size for info in entries)
@@ -53,6 +75,10 @@ def _judge(path: Path, entries: list[zipfile.ZipInfo], limit_bytes: int) -> None
             "unsafe-archive",
             f"{path} holds {len(entries)} files of {total >> 20} MB; at most {LIMIT_FILES} files of "
             f"{limit_bytes >> 20} MB are unpacked",
+        )
+    if total > SMALL_BYTES and total > LIMIT_RATIO * max(path.stat().st_size, 1):
+        raise RefusedInput(
+            "unsafe-archive", f"{path} unpacks to more than {LIMIT_RATIO} times its size, which no study does"
         )
     for info in entries:
         name = PurePosixPath(info.filename)

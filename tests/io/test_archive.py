@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
-from cinecmr.datasets._zips import pack, unpack
 from cinecmr.errors import RefusedInput
+from cinecmr.io.archive import pack, unpack, unpacked
 
 
 def test_what_is_packed_unpacks_and_equal_files_make_equal_archives(tmp_path):
@@ -54,3 +54,29 @@ def test_what_is_no_archive_or_a_damaged_one_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(bytes(range(60, 90)), bytes(30)))
     with pytest.raises(RefusedInput, match="cannot be unpacked"):
         unpack(path, tmp_path / "out")
+
+
+def test_an_archive_that_unpacks_to_hundreds_of_times_its_size_is_no_study(tmp_path):
+    pack(tmp_path / "bomb.zip", {f"{n}.dcm": bytes(4 << 20) for n in range(5)})
+    with pytest.raises(RefusedInput, match="more than 200 times its size"):
+        unpack(tmp_path / "bomb.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_archives_of_one_visit_lie_in_one_folder_that_is_gone_afterwards(tmp_path):
+    pack(tmp_path / "sax.zip", {"1.dcm": b"short"})
+    pack(tmp_path / "lax.zip", {"1.dcm": b"long"})
+    with unpacked([tmp_path / "sax.zip", tmp_path / "lax.zip"]) as place:
+        assert sorted(path.read_bytes() for path in place.rglob("*.dcm")) == [b"long", b"short"]
+        assert tmp_path not in place.parents, "nothing is written beside the source"
+    assert not place.exists()
+
+
+def test_the_limit_holds_for_all_archives_of_a_visit_together(tmp_path, monkeypatch):
+    from cinecmr.io import archive
+
+    monkeypatch.setattr(archive, "LIMIT_BYTES", 100)
+    for name in ("a.zip", "b.zip"):
+        pack(tmp_path / name, {"x.dcm": bytes(60)})
+    with pytest.raises(RefusedInput, match="at most 20000 files"), unpacked([tmp_path / "a.zip", tmp_path / "b.zip"]):
+        pass
