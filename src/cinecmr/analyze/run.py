@@ -141,7 +141,9 @@ def provenance(model: Segmenter, options: Mapping[str, object]) -> dict[str, str
         options: of the command; those left at None are not told.
     """
     told = " ".join(f"--{key} {getattr(value, 'value', value)}" for key, value in options.items() if value is not None)
+    sure = getattr(model, "sureness", None)
     return {
+        **({} if sure is None else {"intervals": sure.words()}),
         "model": str(getattr(model, "name", model.source)),
         "weights_sha256": str(getattr(model, "sha256", "")),
         "options": told,
