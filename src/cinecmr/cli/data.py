@@ -80,3 +80,18 @@ def deidentify(
     print(f"key, names and held back files: {apart}  (keep it to yourself; look at the pictures before you share them)")
     if found.quarantined:
         raise SystemExit(DONE_WITH_FLAGS)
+
+
+@app.command()
+def licences(
+    extra: Annotated[list[str] | None, typer.Option(help="of the package, such as cluster, repeatable")] = None,
+    sbom: Annotated[Path | None, typer.Option(help="also write them as CycloneDX to this .json file")] = None,
+) -> None:
+    """List what the package is made of: every package it needs, with version and licence."""
+    from cinecmr import bill
+    from cinecmr.io.files import write_text
+
+    found = bill.parts(tuple(extra or ()))
+    print("\n".join(bill.lines(found)))
+    if sbom is not None:
+        write_text(sbom, bill.cyclonedx(found))
