@@ -109,13 +109,21 @@ def test_a_start_may_be_added_and_the_page_and_folder_of_results_are_filled(stud
     asked = replace(request, results=tmp_path / "results", page=page)
     told = question.compare(asked, more, said.append)
     assert len([line for line in said if "updates  about" in line]) == 2 * 3
-    assert told[:4] == answer[:4]
+    assert [line.split(";")[0] for line in told[:4]] == [line.split(";")[0] for line in answer[:4]]
+    assert all("nnU-Net's way: " in line for line in told[:4])
     text = page.read_text("utf-8")
     assert "### The same updates" in text
     assert "![Dice against labelled subjects](results/curve.svg)" in text
     rows = list(csv.DictReader((tmp_path / "results" / "results.csv").read_text("utf-8").splitlines()))
     assert len(rows) == 2 * 2 * 3
     assert {r["init"] for r in rows} == {"scratch", "mim", "nnunet"}
+
+
+def test_one_protocol_of_a_study_is_told_by_itself_without_training(study):
+    request, answer, _ = study
+    said = []
+    assert question.compare(request, replace(SMALL, protocols=(UPDATES,)), said.append)[:2] == answer[:2]
+    assert not [line for line in said if "updates  about" in line]
 
 
 def test_nnunet_with_two_folds_is_two_networks_that_each_miss_a_subject(study):
