@@ -43,7 +43,7 @@ class Scale:
         published: SGD at the published rates; otherwise AdamW, which gets somewhere in few updates.
         mild: changes of slices that leave time to learn in few updates, with labels and without: turned by 30 degrees
             instead of 180, scaled by 0.8 to 1.25, brightness changed three times in ten; the same for every start. With
-            the published changes SimCLR and PCL collapse within a hundred updates.
+            the published changes PCL was seen to collapse within a hundred updates.
         others: frames without labels that are kept of each subject.
         resamples: of patients, in every interval.
         folds: networks of the nnU-Net row, each of which misses some of the labelled subjects; their answers are
