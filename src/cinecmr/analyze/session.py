@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
+from cinecmr.analyze.sureness import Sureness  # noqa: TC001 - pydantic reads annotations at run time
 from cinecmr.anatomy import Contrast, Sex, View
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_bytes
@@ -69,6 +70,7 @@ class _About(_Strict):
     frames: tuple[int | None, int | None]
     truth: dict[str, _True] | None
     true_curves: dict[str, list[float]]
+    sureness: Sureness | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Session:
         run: provenance of the run, see `cinecmr.analyze.run.provenance`.
         ed, es: frames the user chose.
         truth: measurements and curves of a synthetic heart; None for a real one.
+        sureness: intervals of the model's own numbers, where they were calibrated.
     """
 
     study: Study
@@ -89,6 +92,7 @@ class Session:
     ed: int | None = None
     es: int | None = None
     truth: Findings | None = None
+    sureness: Sureness | None = None
 
 
 def save(out: Path, session: Session) -> Path:
@@ -115,6 +119,7 @@ def save(out: Path, session: Session) -> Path:
         frames=(session.ed, session.es),
         truth=None if truth is None else {n: _True(value=m.value, unit=m.unit) for n, m in truth.measurements.items()},
         true_curves={} if truth is None else {name: list(map(float, curve)) for name, curve in truth.curves.items()},
+        sureness=session.sureness,
     )
     arrays[ABOUT] = np.frombuffer(about.model_dump_json().encode("utf-8"), np.uint8)
     buffer = io.BytesIO()
@@ -153,7 +158,7 @@ def load(out: Path) -> Session:
             curves={name: np.array(curve) for name, curve in about.true_curves.items()},
         )
     study = Study(about.subject, images, facts, flags, about.provenance)
-    return Session(study, about.source, about.run, *about.frames, truth)
+    return Session(study, about.source, about.run, *about.frames, truth, about.sureness)
 
 
 def _whole(data: NDArray[Any]) -> tuple[NDArray[np.uint16], tuple[float, float]]:
