@@ -101,7 +101,7 @@ def save(out: Path, session: Session) -> Path:
     Returns:
         The file.
     """
-    study, arrays, images = session.study, {}, []
+    study, arrays, images = session.study, dict[str, Any](), []
     for number, ((view, contrast), image) in enumerate(study.images.items()):
         kept, scale = _whole(image.data)
         arrays[f"image_{number}"] = kept
@@ -123,7 +123,7 @@ def save(out: Path, session: Session) -> Path:
     )
     arrays[ABOUT] = np.frombuffer(about.model_dump_json().encode("utf-8"), np.uint8)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type] - its stub takes names for its own options
+    np.savez_compressed(buffer, **arrays)
     write_bytes(out / FILE, buffer.getvalue())
     return out / FILE
 
