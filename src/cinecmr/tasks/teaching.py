@@ -221,14 +221,11 @@ def teach(
         splits = Splits.read(path)
         learned = _fewer(splits.of(cases, "train"), labelled, seed)
         learner = TASKS[task][0](of.settings, learned, splits.of(cases, "val"))
-        samples = learner.size
         score = _first_score(learner) if of.patience else ""
         recipe = of.recipe(learner, score, seed, Weights.of(start) if start else None)
         folder = out / recipe.key
         if world.first:
-            told = ", ".join(f"{len(people)} {name}" for name, people in splits.parts.items())
-            say(f"run {recipe.key}: {task}; people: {told}; {samples} samples to learn from, "
-                f"{recipe.schedule.updates} updates of {recipe.schedule.batch}")  # fmt: skip
+            say(_about(recipe, task, learner, splits))
         bar = Bar(recipe, task) if world.first else None
         with bar or nullcontext():
             listeners = together(bar, tensorboard(folder) if watch and world.first else None)
@@ -237,6 +234,14 @@ def teach(
             for line in tested(learner, network, splits.of(cases, "test"), folder, splits.sha256):
                 say(line)
         return folder / WEIGHTS
+
+
+def _about(recipe: Recipe, task: str, learner: Learner, splits: Splits) -> str:
+    people = ", ".join(f"{len(people)} {name}" for name, people in splits.parts.items())
+    return (
+        f"run {recipe.key}: {task}; people: {people}; {learner.size} samples to learn from, "
+        f"{recipe.schedule.updates} updates of {recipe.schedule.batch}"
+    )
 
 
 def _fewer(cases: list[Case], people: int, seed: int) -> list[Case]:
