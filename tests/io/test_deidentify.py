@@ -137,3 +137,31 @@ def test_the_table_says_what_the_standard_does(tag, action):
     text = (files("cinecmr.io") / "confidentiality.csv").read_text("utf-8")
     assert {row["tag"]: row["action"] for row in csv.DictReader(text.splitlines())}[tag] == action
     assert len(actions()) > 600
+
+
+def test_of_fifty_identifiers_none_is_in_what_a_cohort_writes_of_the_original(ward, tmp_path):
+    from cinecmr.cohort import qc, table
+    from cinecmr.cohort.ledger import Ledger, Outcome
+    from cinecmr.cohort.one import Settings, measure
+    from cinecmr.io.nifti import write_labels
+
+    folder, words = ward
+    study = io.read(folder)
+    image = study[View.SAX]
+    inside = image.data > 600  # the ball
+    labels = np.where(inside, 3, 0).astype(np.uint8)
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        labels[np.roll(inside, step, axis) & ~inside] = 2
+    write_labels(tmp_path / "labels.nii.gz", labels, image.affine, image.times)
+    request = {"name": "study-0", "paths": [str(folder)], "site": "", "said": [], "out": str(tmp_path / "out"),
+               "key": bytes(32).hex(), "labels": str(tmp_path / "labels.nii.gz")}  # fmt: skip
+    told = measure(request, Settings(models="labels", keep="report"), None)
+    assert told["state"] in ("done", "flagged"), told
+    assert told["row"]["slices"] == image.slices
+    with Ledger(tmp_path / "out" / "ledger.sqlite") as ledger:
+        ledger.record([Outcome("study-0", told["state"], told["cause"], told["row"])])
+    table.write(tmp_path / "out")
+    qc.write(tmp_path / "out")
+    written = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert {"report.html", "findings.json", "measurements.csv", "picture.png", "table.parquet", "qc.html"} <= written
+    assert found_in([tmp_path / "out"], words) == []

@@ -17,6 +17,7 @@ import numpy as np
 from cinecmr.errors import RefusedInput
 from cinecmr.io.archive import unpacked
 from cinecmr.io.confidentiality import Uids, clean
+from cinecmr.io.entries import swells
 from cinecmr.io.files import write_atomically
 from cinecmr.io.naming import Names, open_key
 from cinecmr.io.subject import subject_name
@@ -91,14 +92,10 @@ def share(
             ds = _read(path)
             if ds is None:
                 found.passed_over += 1
-            elif reason := suspicion(ds):
+            elif reason := suspicion(ds) or _copy(ds, out, key, people, characteristics):
                 found.quarantined[reason] += 1
                 held.append((reason, str(path.relative_to(place) if path != place else path.name)))
             else:
-                identifier = str(ds.get("PatientID") or ds.get("PatientName") or "")
-                name = Names(key).subject(subject_name(identifier))
-                people[name] = identifier
-                _write(ds, out, name, Uids(key), characteristics)
                 found.written += 1
             if progress:
                 progress((number + 1) / len(paths))
@@ -123,6 +120,9 @@ def _read(path: Path) -> Any:
 
     with path.open("rb") as handle:
         start = handle.read(132)
+        handle.seek(0)
+        if swells(handle):
+            return None
     if start[128:] != b"DICM" and not (start[:2] == b"\x08\x00" and start[3:4] == b"\x00"):
         return None
     with warnings.catch_warnings():
@@ -175,6 +175,20 @@ def has_strokes(pixels: NDArray[Any]) -> bool:
     if len(values) < 3 or values[-1] <= 0:
         return False
     return bool(counts[-1] >= STROKE_PIXELS and values[-2] < STROKE_GAP * values[-1])
+
+
+def _copy(ds: Any, out: Path, key: bytes, people: dict[str, str], characteristics: bool) -> str:
+    """Write one file and note its patient; why it cannot be cleaned, "" where it was."""
+    try:
+        identifier = str(ds.get("PatientID") or ds.get("PatientName") or "")
+        name = Names(key).subject(subject_name(identifier))
+        _write(ds, out, name, Uids(key), characteristics)
+    except OSError:
+        raise  # the disk, not the file
+    except Exception:  # damaged or nested without end: whatever it is, it is not passed on
+        return "damaged: cannot be cleaned"
+    people[name] = identifier
+    return ""
 
 
 def _write(ds: Any, out: Path, name: str, uids: Uids, characteristics: bool) -> None:

@@ -6,6 +6,7 @@ NIfTI is already RAS and mm; what needs care is which of its two affines to beli
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FRAME_S = (0.004, 0.2)  # time between frames that a cine can have, s
 CYCLE_S = (0.3, 2.5)  # length of a beat, s
 ASSUMED_RR_MS = 1000.0
+MOST_VOXELS = 1 << 29  # 512 x 512 x 20 slices x 100 frames; a damaged header can claim any size
 _UNIT_S = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 
 
@@ -142,6 +144,10 @@ def _four_axes(shape: Sequence[int], path: Path) -> tuple[int, int, int, int]:
     axes = axes + (1,) * (4 - len(axes))
     if len(axes) != 4 or min(axes) < 1 or min(axes[:2]) < 2:
         raise RefusedInput("not-an-image", f"{path} has shape {tuple(shape)}; give an image (x, y, z) or (x, y, z, t)")
+    if math.prod(axes) > MOST_VOXELS:
+        raise RefusedInput(
+            "too-large", f"{path} claims {' x '.join(map(str, axes))} voxels; a cine has at most {MOST_VOXELS:,}"
+        )
     return axes
 
 
