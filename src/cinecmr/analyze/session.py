@@ -122,10 +122,19 @@ def save(out: Path, session: Session) -> Path:
         sureness=session.sureness,
     )
     arrays[ABOUT] = np.frombuffer(about.model_dump_json().encode("utf-8"), np.uint8)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_bytes(out / FILE, buffer.getvalue())
+    write_bytes(out / FILE, _packed(arrays))
     return out / FILE
+
+
+def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """As `numpy.savez_compressed` packs them, at the fastest level: noise hardly packs better in thrice the time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            one = io.BytesIO()
+            np.lib.format.write_array(one, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), one.getvalue(), zipfile.ZIP_DEFLATED, 1)
+    return buffer.getvalue()
 
 
 def load(out: Path) -> Session:
