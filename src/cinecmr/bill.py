@@ -89,11 +89,11 @@ def _is_there(name: str) -> bool:
 def _licence(held: metadata.Distribution) -> str:
     """The SPDX expression, else the classifiers, else the first line of the words."""
     told = held.metadata
-    if told.get("License-Expression"):
+    if "License-Expression" in told:
         return str(told["License-Expression"])
     classes = [line.rpartition(" :: ")[2] for line in told.get_all("Classifier") or () if line.startswith("License ::")]
     classes = [name for name in classes if name != "OSI Approved"]
-    words = str(told.get("License") or "").strip().partition("\n")[0]
+    words = next(iter(told.get_all("License") or ()), "").strip().partition("\n")[0]
     return ", ".join(classes) or words or UNKNOWN
 
 

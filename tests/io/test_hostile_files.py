@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from cinecmr import io
+from cinecmr.anatomy import View
 from cinecmr.errors import RefusedInput
 from cinecmr.io import entries
 from cinecmr.io.deidentify import share
@@ -106,3 +107,21 @@ def test_a_header_that_claims_a_giant_picture_is_refused_before_any_memory_is_ta
     folder = alone(tmp_path, a_file.read_bytes())
     with pytest.raises(RefusedInput, match="end too early or are damaged"):
         io.read(folder)
+
+
+def test_a_quaternion_that_is_none_is_refused_or_the_sform_is_taken(tmp_path):
+    path = tmp_path / "x.nii"
+    for sform, code in ((None, 0), (np.diag([2.0, 2.0, 8.0, 1.0]), 1)):
+        image = nib.Nifti1Image(np.arange(512, dtype=np.int16).reshape(4, 4, 4, 8), None)
+        image.header["pixdim"][:5] = (1, 2, 2, 8, 0.05)
+        image.header.set_sform(sform, code)
+        image.header["qform_code"], image.header["quatern_b"] = 1, 900.0
+        path.write_bytes(image.header.binaryblock + bytes(4) + image.dataobj.tobytes(order="F"))
+        data = bytearray(path.read_bytes())
+        data[108:112], data[344:348] = struct.pack("<f", 352.0), b"n+1\0"
+        path.write_bytes(data)
+        if sform is None:
+            with pytest.raises(RefusedInput, match="cannot be read as NIfTI"):
+                io.read(path)
+        else:
+            np.testing.assert_allclose(io.read(path)[View.SAX].affine, sform)

@@ -181,7 +181,7 @@ def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], tuple[Flag, .
         size = " x ".join(f"{z:g}" for z in zooms)
         raise RefusedInput("bad-spacing", f"{path} has voxels of {size} mm; write the true voxel size into its header")
     sform = np.asarray(header.get_sform(), float) if int(header["sform_code"]) > 0 else None
-    qform = np.asarray(header.get_qform(), float) if int(header["qform_code"]) > 0 else None
+    qform = _qform(header) if int(header["qform_code"]) > 0 else None
     if sform is None and qform is None:
         note = Flag("no-orientation", Severity.NOTE, "the file does not say how it lies in the patient; volumes stand")
         return np.asarray(header.get_base_affine(), float), (note,)
@@ -199,6 +199,14 @@ def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], tuple[Flag, .
         raise RefusedInput("bad-spacing", f"{path} has an sform that flattens space; write a true one into its header")
     message = f"sform says voxels of {sizes} mm, pixdim {stored} mm: the sform is used"
     return sform, (Flag("spacing-contradiction", Severity.FLAG, message),)
+
+
+def _qform(header: Any) -> NDArray[np.float64] | None:
+    """The qform; None where its quaternion is damaged: the sform stands in, for without one nothing was loaded."""
+    try:
+        return np.asarray(header.get_qform(), float)
+    except (ValueError, _nibabel().spatialimages.HeaderDataError):
+        return None
 
 
 def _fits(affine: NDArray[np.float64], zooms: NDArray[np.float64]) -> bool:
