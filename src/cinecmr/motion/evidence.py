@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 AROUND_MM = 70.0  # of the heart's middle: what is kept of each image
 NEAR = (-0.3, 1.4)  # depths of the pixels that are compared: deeper in the cavity blood and papillaries go other ways
 OFF_PLANE_MM = 12.0  # tissue further from a long-axis plane is not seen in it
+RING = 0.7  # of the cavity's border in a slice, that lies at muscle: less is no ring
 TAG_MM = 6.0  # over which a tagged picture is made equally strong: about a period of its lines
 _SURFACE = (8, 6)  # orders of the surfaces of each frame
 _STIFFNESS = 3e-4
@@ -293,8 +294,9 @@ def surfaces(labels: NDArray[np.uint8], affine: Array, shell: Shell, ed: int, mo
     faces: list[list[Array]] = [[], []]
     known, low, high = np.zeros(frames, bool), np.zeros((2, frames)), np.zeros(frames)
     for t in range(frames):
-        found = [frame.local(apply_affine(affine, edges(labels[..., t], outer))) for outer in (False, True)]
-        known[t] = min(len(f) for f in found) > 60 and _rings(labels[..., t]) >= 3
+        whole = with_whole_rings(labels[..., t])
+        found = [frame.local(apply_affine(affine, edges(whole, outer))) for outer in (False, True)]
+        known[t] = min(len(f) for f in found) > 60 and _rings(whole) >= 3
         for side, points in enumerate(found):
             usable = points if known[t] else frame.local(apply_affine(affine, edges(labels[..., ed], bool(side))))
             faces[side].append(fit_surface(usable, frame, shell.lowest, _SURFACE, _STIFFNESS))
@@ -307,6 +309,23 @@ def surfaces(labels: NDArray[np.uint8], affine: Array, shell: Shell, ed: int, mo
     which = np.repeat([0, 1], [len(grid) for grid in grids])
     values = shell.functions(frame.patient(places)).astype(np.float32)
     return Surfaces(shell, table, known, low, high, places, which, values, weight)
+
+
+def with_whole_rings(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Labels (x, y, z) without the slices in which muscle borders less than `RING` of the cavity.
+
+    They lie at the mitral valve, where the cavity's border is no wall.
+    """
+    pool, muscle = labels == Structure.LV, np.isin(labels, MUSCLE)
+    borders = [
+        sum((a[1:] & b[:-1]).sum(axis=(0, 1)) + (a[:-1] & b[1:]).sum(axis=(0, 1)) for a, b in pairs)
+        for pairs in (
+            [(pool.swapaxes(0, axis), other.swapaxes(0, axis)) for axis in (0, 1)] for other in (muscle, ~pool)
+        )
+    ]
+    kept = labels.copy()
+    kept[:, :, borders[0] < RING * borders[1]] = Structure.UNSEEN
+    return kept
 
 
 def _rings(labels: NDArray[np.uint8]) -> int:
