@@ -92,17 +92,23 @@ def undisturbed(listed: Path, out: Path, private: Path, workers: int) -> dict[st
     wall = time.monotonic() - started
     known = outcomes(out)
     measuring = sum(one.seconds for one in known)
-    times = sorted(one.finished for one in known)
-    first, last = (np.datetime64(at[:26], "us").astype(float) / 1e6 for at in (times[0], times[-1]))
+    ends = [np.datetime64(one.finished[:26], "us").astype(float) / 1e6 for one in known]
+    span = max(ends) - min(end - one.seconds for end, one in zip(ends, known, strict=True))  # after all has started
     settled = [point["mb"] for point in curve if point["done"] >= min(100, 0.2 * len(known))][:-1]
     return {
         "studies": len(known), "workers": workers, "wall_s": round(wall, 1), "exit": process.returncode,
         "states": {state: sum(one.state == state for one in known) for state in {one.state for one in known}},
         "studies_a_minute": round(60 * len(known) / wall, 1),
-        "share_in_analysis": round(measuring / (workers * (last - first + measuring / len(known))), 3),
-        "memory_growth_mb": round(settled[-1] - settled[0], 1) if len(settled) > 1 else None,
+        "share_in_analysis": round(measuring / (workers * span), 3),
+        "memory_growth_mb": _growth(settled),
         "memory_curve": curve,
     }  # fmt: skip
+
+
+def _growth(settled: list[float]) -> float | None:
+    """Median of the last third less that of the first: processes come and go at both ends."""
+    third = len(settled) // 3
+    return round(float(np.median(settled[-third:]) - np.median(settled[:third])), 1) if third else None
 
 
 def ledger_cost(folder: Path, row: dict[str, object], count: int = 200) -> float:
