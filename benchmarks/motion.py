@@ -123,6 +123,7 @@ def by_peer(peer: str, image: Image, labels, cycle: dict[str, int], every: bool,
     affine = image.affine.copy()
     affine[:3, 3] = apply_affine(image.affine, np.array([low[0], low[1], 0.0]))
     one_thread = dict.fromkeys(("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    python = str(Path(python).absolute()) if Path(python).exists() else python
     with tempfile.TemporaryDirectory() as folder:
         given, out = Path(folder) / "frames.npz", Path(folder) / "fields.npz"
         np.savez(given, frames=np.moveaxis(box[..., [ed, *frames]], 3, 0), spacing=image.spacing)
