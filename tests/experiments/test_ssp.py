@@ -140,6 +140,15 @@ def test_nnunet_with_two_folds_is_two_networks_that_each_miss_a_subject(study):
     assert runs.costs(plan, replace(job, init="scratch"), paces, 5) == 10 * 2.0 + 5 * 1.0
 
 
+def test_nnunet_visits_all_of_a_slice_where_there_is_time_for_it(study):
+    request, _, _ = study
+    subjects = runs.subjects_of(request.out)
+    for scale, visits in (("hour", False), ("laptop", False), ("gpu", True)):
+        job = Job("nnunet", 2, 0, 3)
+        own = planning.segmentation(Plan(scale), job, runs.labelled(subjects, list(subjects)[:1], job)).settings
+        assert (own.sliding, own.mirrored, own.spline) == (visits, True, True)
+
+
 def test_only_what_is_missing_is_trained_again_and_comes_out_the_same(study):
     request, answer, _ = study
     plan = question.settled(request.out / question.PLAN, SMALL)
