@@ -1,6 +1,6 @@
 """Whether faster ways of asking a short-axis segmentation network draw the same labels, and how much faster they are.
 
-python benchmarks/agreement.py                                  # the shipped network, and a narrow one of the published kind
+python benchmarks/agreement.py                                  # the shipped network, and a narrow published one
 python benchmarks/agreement.py --networks seg_sax --subjects 200 --device cuda --ask-on cpu
 python benchmarks/agreement.py --int8 --out results/networks/agreement.md
 

@@ -123,11 +123,14 @@ def by_peer(peer: str, image: Image, labels, cycle: dict[str, int], every: bool,
     affine = image.affine.copy()
     affine[:3, 3] = apply_affine(image.affine, np.array([low[0], low[1], 0.0]))
     one_thread = dict.fromkeys(("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    python = str(Path(python).absolute()) if Path(python).exists() else python
     with tempfile.TemporaryDirectory() as folder:
         given, out = Path(folder) / "frames.npz", Path(folder) / "fields.npz"
         np.savez(given, frames=np.moveaxis(box[..., [ed, *frames]], 3, 0), spacing=image.spacing)
-        command = [python, str(Path(__file__).with_name("motion_peers.py")), peer, str(given), str(out)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | one_thread)
+        command = [python, str(Path(__file__).resolve().with_name("motion_peers.py")), peer, str(given), str(out)]
+        done = subprocess.run(  # elastix leaves a file where it stands
+            command, capture_output=True, text=True, check=False, env=os.environ | one_thread, cwd=folder
+        )
         if done.returncode or not out.exists():
             raise RuntimeError((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
         with np.load(out) as held:
@@ -220,7 +223,7 @@ def page(rows: list[dict[str, object]], given: argparse.Namespace, absent: dict[
     head = ["way", "subjects", *(title for title, _ in COLUMNS.values())]
     lines = ["# Motion: ours and peers, side by side", ""]
     lines += [*provenance.as_lines(provenance.about(started, "torch", **facts)), __doc__.split("\n\n")[2].strip(), ""]
-    for title in ("all", *(kind.value for kind in KINDS)):
+    for title in ("all", *(kind.value for kind in KINDS if kind.value in {row["disease"] for row in rows})):
         lines += [f"## {title}", "", f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
         for way in used:
             these = [row for row in rows if row["way"] == way and title in ("all", row["disease"])]

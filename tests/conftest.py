@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.study import Facts, Image, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # Whole files that write and read many studies or start the installed command: not of the quick set.
 SLOW = {
@@ -56,6 +57,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/".join(item.path.parts[-2:]) in SLOW:
             item.add_marker(pytest.mark.slow)
+
+
+HERE = Path(__file__).resolve()
+PLACES = (HERE.parent / "fixtures", HERE.parents[2] / "shared" / "fixtures")
+
+
+@pytest.fixture(scope="session")
+def fixture_file() -> Callable[[str], Path]:
+    """Path of a fixture such as "ssp/unet_tiny.safetensors"; the test skips where it is absent."""
+
+    def find(name: str) -> Path:
+        found = [place / name for place in PLACES if (place / name).is_file()]
+        if not found:
+            pytest.skip(f"the fixture {name} is not on this computer")
+        return found[0]
+
+    return find
 
 
 @pytest.fixture(autouse=True)

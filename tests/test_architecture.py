@@ -14,7 +14,7 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "cinecmr"
 
 FLOORS = {
     "cli": 6,
-    "viewer": 5, "experiments": 5, "cohort": 5, "doctor": 5,
+    "viewer": 5, "experiments": 5, "cohort": 5, "doctor": 5, "bill": 5,
     "analyze": 4,
     "tasks": 3, "pretrain": 3,
     "datasets": 2, "learn": 2, "motion": 2, "evaluate": 2,

@@ -118,6 +118,16 @@ def test_the_doctor_is_content_where_everything_is_there(capsys, monkeypatch, ti
     assert code == 0
     assert "MISSING" not in out
     assert "weights sax-unet@00000000" in out
+    assert "GB free for unpacking" in out
+
+
+def test_the_doctor_says_how_to_get_what_only_some_commands_need(monkeypatch):
+    from cinecmr import doctor
+
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "distributed" else object())
+    told = dict(doctor._extras())
+    assert told["distributed: cohorts (pip install 'cinecmr[cluster]')"] is False
+    assert told["highdicom: DICOM SEG and SR"] is True
 
 
 def test_the_progress_line_stays_out_of_logs(capsys):

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 11)
 NEEDED_GB = 3.0
+SCRATCH_GB = 4.0
+EXTRAS = {  # what some commands need, and how it is had
+    "highdicom": ("DICOM SEG and SR", "'cinecmr[dicom]'"),
+    "distributed": ("cohorts", "'cinecmr[cluster]'"),
+    "pyarrow": ("tables as Parquet", "'cinecmr[cluster]'"),
+    "uvicorn": ("the viewer", "'cinecmr[view]'"),
+    "openjpeg": ("JPEG 2000 pictures", "pylibjpeg-openjpeg"),
+    "libjpeg": ("JPEG pictures", "pylibjpeg-libjpeg"),
+    "jpeg_ls": ("JPEG-LS pictures", "pyjpegls"),
+}
 
 
 def examine() -> tuple[list[str], bool]:
     """Lines for a person, and whether an analysis can run here."""
-    parts = [_python(), _torch(), _machine(), *_weights()]
+    parts = [_python(), _torch(), _machine(), _scratch(), *_weights()]
     lines = [f"  {'ok     ' if well else 'MISSING'}  {text}" for text, well in parts]
+    lines += [f"  {'ok     ' if there else 'absent '}  {text}" for text, there in _extras()]
     return [*lines, "  ok       no network is used, and no browser is needed to write a report"], all(
         well for _, well in parts
     )
@@ -51,6 +65,21 @@ def _memory_gb() -> float | None:
     if limit.is_file() and (text := limit.read_text().strip()).isdigit():
         known.append(int(text) / 1e9)
     return min(known) if known else None
+
+
+def _scratch() -> tuple[str, bool]:
+    """Room where archives are unpacked."""
+    gb = shutil.disk_usage(tempfile.gettempdir()).free / 1e9
+    enough = gb >= SCRATCH_GB
+    return f"{gb:.0f} GB free for unpacking{'' if enough else f' ({SCRATCH_GB:g} GB are needed; set TMPDIR)'}", enough
+
+
+def _extras() -> list[tuple[str, bool]]:
+    """Packages that only some commands need."""
+    return [
+        (f"{package}: {use}" + ("" if (there := find_spec(package) is not None) else f" (pip install {how})"), there)
+        for package, (use, how) in EXTRAS.items()
+    ]
 
 
 def _weights() -> list[tuple[str, bool]]:

@@ -44,6 +44,27 @@ def angle_between(first: NDArray[np.float64], second: NDArray[np.float64]) -> fl
     return float(np.degrees(np.arccos(min(1.0, cosine))))
 
 
+def lying_otherwise(affines: Sequence[NDArray[np.float64]]) -> list[int]:
+    """Which images lie in their files otherwise than most: mirrored, turned by a quarter, or axes in another order.
+
+    Args:
+        affines: (4, 4) each, of one view.
+
+    Returns:
+        Numbers of the images of which some axis points more than 90 degrees away from the same axis of the image that
+        agrees best with all.
+
+    >>> lying_otherwise([np.eye(4), np.eye(4), np.diag([-1.0, 1.0, 1.0, 1.0])])
+    [2]
+    """
+    if not len(affines):
+        return []
+    axes = np.stack([affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0) for affine in affines])
+    alike = np.einsum("aik,bik->abk", axes, axes)  # cosine of each axis of every two images
+    middle = int(alike.sum(axis=(1, 2)).argmax())
+    return [int(n) for n in np.flatnonzero((alike[middle] < 0).any(axis=1))]
+
+
 def voxel_volume_ml(affine: NDArray[np.float64]) -> float:
     """Volume of one voxel, ml. A slice is as thick as the distance to the next: slice gaps count."""
     return float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cinecmr.cohort.naming import Names, open_key, write_names
 from cinecmr.cohort.studies import listed
 from cinecmr.errors import RefusedInput
 from cinecmr.io.archive import pack
+from cinecmr.io.naming import Names, open_key, write_names
 
 NAMES = Names(bytes(range(32)))
 

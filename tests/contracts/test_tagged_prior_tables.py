@@ -29,7 +29,11 @@ def kept(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", tagged_prior.names())
+QUICK = {"tagged_prior_t1", "tagged_prior_fig_5", "tagged_prior_starts_own"}
+TABLES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in tagged_prior.names()]
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_a_table_is_made_beside_the_published_one(name, out):
     table, told = tagged_prior.table(name, SMOKE), []
     page = reproduce(name, "smoke", out, say=told.append)
@@ -50,7 +54,7 @@ def test_a_table_is_made_beside_the_published_one(name, out):
 
 
 def test_made_again_nothing_is_fitted_and_the_figures_are_the_same(out):
-    name, told = "tagged_prior_t3", []
+    name, told = "tagged_prior_t1", []
     first = reproduce(name, "smoke", out, say=told.append).with_suffix(".csv").read_text()
     before = kept(out / FITS) | kept(out / PRIORS)
     assert reproduce(name, "smoke", out, say=told.append).with_suffix(".csv").read_text() == first

@@ -109,13 +109,21 @@ def test_a_start_may_be_added_and_the_page_and_folder_of_results_are_filled(stud
     asked = replace(request, results=tmp_path / "results", page=page)
     told = question.compare(asked, more, said.append)
     assert len([line for line in said if "updates  about" in line]) == 2 * 3
-    assert told[:4] == answer[:4]
+    assert [line.split(";")[0] for line in told[:4]] == [line.split(";")[0] for line in answer[:4]]
+    assert all("nnU-Net's way: " in line for line in told[:4])
     text = page.read_text("utf-8")
     assert "### The same updates" in text
     assert "![Dice against labelled subjects](results/curve.svg)" in text
     rows = list(csv.DictReader((tmp_path / "results" / "results.csv").read_text("utf-8").splitlines()))
     assert len(rows) == 2 * 2 * 3
     assert {r["init"] for r in rows} == {"scratch", "mim", "nnunet"}
+
+
+def test_one_protocol_of_a_study_is_told_by_itself_without_training(study):
+    request, answer, _ = study
+    said = []
+    assert question.compare(request, replace(SMALL, protocols=(UPDATES,)), said.append)[:2] == answer[:2]
+    assert not [line for line in said if "updates  about" in line]
 
 
 def test_nnunet_with_two_folds_is_two_networks_that_each_miss_a_subject(study):
@@ -130,6 +138,15 @@ def test_nnunet_with_two_folds_is_two_networks_that_each_miss_a_subject(study):
     job = Job("nnunet", 2, 0, 10)
     assert runs.costs(plan, job, paces, 5) == 2 * (10 * 2.0 + 5 * 4 * 1.0)
     assert runs.costs(plan, replace(job, init="scratch"), paces, 5) == 10 * 2.0 + 5 * 1.0
+
+
+def test_nnunet_visits_all_of_a_slice_where_there_is_time_for_it(study):
+    request, _, _ = study
+    subjects = runs.subjects_of(request.out)
+    for scale, visits in (("hour", False), ("laptop", False), ("gpu", True)):
+        job = Job("nnunet", 2, 0, 3)
+        own = planning.segmentation(Plan(scale), job, runs.labelled(subjects, list(subjects)[:1], job)).settings
+        assert (own.sliding, own.mirrored, own.spline) == (visits, True, True)
 
 
 def test_only_what_is_missing_is_trained_again_and_comes_out_the_same(study):

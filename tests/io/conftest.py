@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from cinecmr import io
 from cinecmr.anatomy import Contrast, Sex, View
 from cinecmr.phantom.dicom_files import write_dicom
 from cinecmr.study import Facts, Image, Study
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `planted`
 
 APEX = np.array([-0.60, 0.57, -0.56]) / np.linalg.norm([-0.60, 0.57, -0.56])
 CENTRE = np.array([-35.0, 20.0, -30.0])  # RAS mm

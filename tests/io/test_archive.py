@@ -80,3 +80,21 @@ def test_the_limit_holds_for_all_archives_of_a_visit_together(tmp_path, monkeypa
         pack(tmp_path / name, {"x.dcm": bytes(60)})
     with pytest.raises(RefusedInput, match="at most 20000 files"), unpacked([tmp_path / "a.zip", tmp_path / "b.zip"]):
         pass
+
+
+def test_a_name_that_no_file_can_have_and_a_file_that_is_also_a_folder_are_refused(tmp_path):
+    for number, names in enumerate([["x" * 300], ["a", "a/b"]]):
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as archive:
+            for name in names:
+                archive.writestr(name, b"x")
+        with pytest.raises(RefusedInput, match=r"cannot be unpacked \((OSError|NotADirectoryError|FileExistsError)\)"):
+            unpack(tmp_path / f"{number}.zip", tmp_path / f"out{number}")
+
+
+def test_a_stream_that_is_damaged_in_the_middle_is_refused(tmp_path):
+    pack(tmp_path / "a.zip", {"a.dcm": bytes(range(256)) * 40})
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[40:60] = b"\xff" * 20
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(RefusedInput, match="cannot be unpacked"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")

@@ -31,7 +31,7 @@ def cinecmr() -> Callable[..., Ended]:
     command = Path(sys.executable).with_name("cinecmr")
 
     def run(*words: object) -> Ended:
-        told = subprocess.run([str(command), *map(str, words)], capture_output=True, text=True, timeout=300)
+        told = subprocess.run([str(command), *map(str, words)], capture_output=True, text=True, timeout=900)
         return Ended(told.returncode, told.stdout, told.stderr)
 
     return run

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cinecmr.errors import RefusedInput
+from cinecmr.motion.evidence import with_whole_rings
 from cinecmr.motion.field import WallMotion, time_waves
 from cinecmr.motion.shell import HeartFrame, Shell, prolate
 
@@ -106,3 +107,15 @@ def test_a_motion_is_read_as_it_was_written(tiny_heart, motion, tmp_path):
     save_file({"a": np.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="no wall motion"):
         WallMotion.load(tmp_path / "other.safetensors")
+
+
+def test_a_slice_at_the_valve_is_no_ring_and_shows_no_faces(tiny_heart):
+    labels = tiny_heart.labels[..., 0].copy()
+    rings = np.flatnonzero((labels == 3).any(axis=(0, 1)) & (labels == 2).any(axis=(0, 1)))
+    np.testing.assert_array_equal(with_whole_rings(labels), labels)
+    middle = int(np.argwhere(labels[:, :, rings[2]] == 3)[:, 0].mean())
+    plane = labels[:, :, rings[2]]
+    plane[:middle][plane[:middle] == 2] = 0  # half of the ring is gone
+    found = with_whole_rings(labels)
+    assert (found[:, :, rings[2]] == 255).all()
+    np.testing.assert_array_equal(np.delete(found, rings[2], axis=2), np.delete(labels, rings[2], axis=2))

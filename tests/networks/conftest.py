@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,22 +13,6 @@ from safetensors.torch import load_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-HERE = Path(__file__).resolve()
-PLACES = (HERE.parents[1] / "fixtures", HERE.parents[3] / "shared" / "fixtures")
-
-
-@pytest.fixture(scope="session")
-def fixture_file() -> Callable[[str], Path]:
-    """Path of a fixture such as "ssp/unet_tiny.safetensors"; the test skips where it is absent."""
-
-    def find(name: str) -> Path:
-        found = [place / name for place in PLACES if (place / name).is_file()]
-        if not found:
-            pytest.skip(f"the fixture {name} is not on this computer")
-        return found[0]
-
-    return find
 
 
 def normal(name: str, shape: tuple[int, ...]) -> np.ndarray:

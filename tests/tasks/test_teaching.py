@@ -12,6 +12,7 @@ import torch
 from cinecmr.anatomy import Contrast, Disease, Structure, View
 from cinecmr.datasets import Case
 from cinecmr.errors import RefusedInput
+from cinecmr.io.subject import subject_name
 from cinecmr.learn.start import leave
 from cinecmr.pretrain import mae
 from cinecmr.study import Findings, Image, Study
@@ -95,6 +96,30 @@ def test_visits_without_labels_are_told_and_in_no_part(tmp_path):
     parts = json.loads((tmp_path / "splits.json").read_text())["parts"]
     assert sum(map(len, parts.values())) == 6
     assert told[0].startswith("3 visits lack what is learned here and are left out: sub-")
+
+
+def test_images_that_cannot_be_read_or_lie_otherwise_are_told_by_hashed_names(tmp_path):
+    def spoilt():
+        study, truth = visit(8)
+        study[View.SAX].data[3, 3, 0, 0] = np.nan
+        return study, truth
+
+    def mirrored():
+        study, truth = visit(9)
+        image = study[View.SAX]
+        turned = Image(image.data, np.diag([-5.0, 5.0, 24.0, 1.0]), image.times)
+        return Study("m", {(View.SAX, Contrast.CINE): turned}), truth
+
+    told = []
+    others = [Case("ward7 nan", spoilt, person="a"), Case("ward7 mirror", mirrored, person="b")]
+    teach("segmentation", cases() + others, tmp_path, lesson("segmentation", "smoke", "unet"),
+          given=["updates=1", "patience=0"], say=told.append)  # fmt: skip
+    name = {word: subject_name(f"ward7 {word}") for word in ("nan", "mirror")}
+    assert told[0].startswith(f"{name['nan']} cannot be read: an image holds values that are no numbers")
+    assert told[1] == f"1 visits lack what is learned here and are left out: {name['nan']}"
+    assert told[2].startswith("1 of 7 images lie in their files otherwise than most")
+    assert told[2].endswith(name["mirror"])
+    assert "ward7" not in "".join(told)
 
 
 def test_classes_are_learned_from_a_table_of_diseases(tmp_path):

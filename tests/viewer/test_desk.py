@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cinecmr.analyze import pipeline, session, stale
+from cinecmr.analyze import pipeline, session, stale, sureness
 from cinecmr.analyze.given import GivenLabels
 from cinecmr.anatomy import Structure, View
 from cinecmr.errors import RefusedInput
@@ -252,3 +252,31 @@ def test_a_new_analysis_moves_corrected_work_aside_whole(folder, grown):
     assert (aside / LOG).is_file()
     assert not (folder / LOG).exists()
     assert Desk(aside).log
+
+
+def test_numbers_that_labels_alone_do_not_give_stay_until_contours_change_and_are_then_withheld(folder, grown):
+    content = json.loads((folder / "findings.json").read_text())
+    content["measurements"]["GLS"] = content["measurements"]["LVEF"] | {"value": -18.0}
+    (folder / "findings.json").write_text(json.dumps(content))
+    assert "GLS" in on_disk(folder)
+    desk = Desk(folder)
+    assert "GLS" in on_disk(folder)
+    desk.draw(3, 0, grown(desk, 3, 0)[0], "drag endo")
+    assert "GLS" not in on_disk(folder)
+    for again in (desk, Desk(folder)):
+        (flag,) = [flag for flag in again.found.flags if flag.code == "not-recomputed"]
+        assert flag.message.startswith("GLS do not follow from labels alone")
+
+
+def test_the_models_intervals_hold_for_its_own_labels_only(folder, grown, tiny_heart):
+    limits = {"LVEDV": sureness.Limits(low=-0.1, high=0.1, relative=True, studies=40)}
+    sure = sureness.Sureness(model="drawn", sha256="ab" * 32, level=0.9, data="made", limits=limits)
+    session.save(folder, session.Session(tiny_heart.study, "drawn-by-hand", {}, sureness=sure))
+    desk = Desk(folder)
+    assert desk.found.measurements["LVEDV"].interval == pytest.approx(
+        (0.9 * now(desk)["LVEDV"], 1.1 * now(desk)["LVEDV"])
+    )
+    desk.draw(3, 0, grown(desk, 3, 0)[0], "drag endo")
+    assert desk.found.measurements["LVEDV"].interval is None
+    desk.undo()
+    assert desk.found.measurements["LVEDV"].interval is not None

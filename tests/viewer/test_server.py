@@ -139,8 +139,13 @@ def test_a_change_that_names_no_origin_is_turned_away(served):
     assert desk.log == []
 
 
-def test_too_much_at_once_is_turned_away(served):
-    assert served[2]("/api/labels", {"labels": "A" * (server.MOST_BYTES + 1)})[0] == 413
+def test_too_much_at_once_is_turned_away_before_it_is_sent(served):
+    _, port, _ = served
+    head = f"POST /api/labels HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
+    head += f"Authorization: Bearer {TOKEN}\r\nContent-Length: {server.MOST_BYTES + 1}\r\n\r\n"
+    with socket.create_connection((server.HOST, port)) as line:
+        line.sendall(head.encode())
+        assert line.recv(1000).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+    from cinecmr.analyze.sureness import Sureness
     from cinecmr.networks.inference import Way
     from cinecmr.study import Image
     from cinecmr.tasks.published_answers import PublishedAnswerer
@@ -129,6 +130,20 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def sureness_path(weights: Path) -> Path:
+    """Where the intervals of some weights are kept, see `analyze.sureness`."""
+    return weights.parent / "intervals" / f"{weights.stem}.json"
+
+
+def weights_path(name: str, folder: Path | None = None) -> Path:
+    """The weights file of a model.
+
+    Raises:
+        RefusedInput: there is no such model.
+    """
+    return _place(name, folder).with_suffix(".safetensors")
+
+
 def _again(of: Card) -> str:
     return "import them again" if of.source else "install the package again"
 
@@ -175,6 +190,13 @@ class Model:
     def source(self) -> str:
         """Name and first digits of the checksum, for `Measurement.source`."""
         return f"{self.name}@{self.sha256[:8]}"
+
+    @cached_property
+    def sureness(self) -> Sureness | None:
+        """How far the truth may lie from its numbers, where that was calibrated for these very weights."""
+        from cinecmr.analyze import sureness
+
+        return sureness.load(sureness_path(self._weights), self.sha256)
 
     @property
     def way(self) -> Way:
@@ -331,7 +353,7 @@ def load(
     Raises:
         RefusedInput: no such model, or its file differs from its card.
     """
-    model = Model(card(name, folder), _place(name, folder).with_suffix(".safetensors"), device, precision, compiled)
+    model = Model(card(name, folder), weights_path(name, folder), device, precision, compiled)
     for warning in model.card.warnings:
         warnings.warn(f"{name}: {warning}", UserWarning, stacklevel=2)
     return model

@@ -24,11 +24,18 @@ from cinecmr.study import Severity
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cinecmr.analyze.motion import Tracked
     from cinecmr.analyze.schema import FindingsFile, ImageEntry, MeasurementEntry
     from cinecmr.study import Findings, Study
 
 
-def render(file: FindingsFile, study: Study, found: Findings, truth: Findings | None = None) -> str:
+def render(
+    file: FindingsFile,
+    study: Study,
+    found: Findings,
+    truth: Findings | None = None,
+    strain: Tracked | None = None,
+) -> str:
     """The page, HTML.
 
     Args:
@@ -36,6 +43,7 @@ def render(file: FindingsFile, study: Study, found: Findings, truth: Findings | 
         study: frames of the player.
         found: labels of its contours, and the volume curves.
         truth: volume curves of the phantom.
+        strain: of the same motion as that of `found`.
     """
     import jinja2
     from markupsafe import Markup
@@ -54,10 +62,21 @@ def render(file: FindingsFile, study: Study, found: Findings, truth: Findings | 
         script=Markup(script),  # noqa: S704
         data=Markup(_json_in_html(_player_data(file, study, found))),  # noqa: S704 - escaped in there
         chart=None if chart is None else Markup(chart),  # noqa: S704 - made of numbers and escaped text
+        strain=None if strain is None else _strain(strain),
         colours=CONTOUR_COLOURS,
         contour_titles=CONTOUR_TITLES,
         **_context(file),
     )
+
+
+def _strain(found: Tracked) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    from cinecmr.analyze.strain_page import section
+
+    made = section(found)
+    curves, eyes = Markup(made["curves"]), [(title, Markup(eye)) for title, eye in made["eyes"]]  # noqa: S704 - ours
+    return made | {"curves": curves, "eyes": eyes}
 
 
 def _policy(style: str, script: str) -> str:

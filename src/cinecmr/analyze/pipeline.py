@@ -13,7 +13,9 @@ import numpy as np
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure import checks
+from cinecmr.measure.coherence import coherence_flags, length_flags
 from cinecmr.measure.cycle import find_cycle as cycle_of
+from cinecmr.measure.long_axis import lengths, marked_views
 from cinecmr.measure.shifts import shift_flags
 from cinecmr.measure.volumes import CAVITIES, CONVENTION, chamber, left_curve, measurements, mitral_plane, volume_curve
 from cinecmr.study import Findings, Flag, Severity
@@ -108,11 +110,13 @@ def measure_volumes(study: Study, found: Findings, context: Context) -> Findings
             chambers[name] = kept
     flags += checks.pair_flags(chambers)
     if "LV" in chambers:
-        flags += shift_flags(found.labels[SAX_CINE][..., chambers["LV"].ed], image.affine)
+        flags += _shape_flags(found, chambers["LV"], image)
     flags += checks.knowledge_flags(study.facts, image.rr_ms)
     source = f"labels of {context.model.source}"
+    told = measurements(chambers, study.facts, image.rr_ms, source, context.convention)
+    sure = getattr(context.model, "sureness", None)  # a person's labels have none
     return Findings(
-        measurements=measurements(chambers, study.facts, image.rr_ms, source, context.convention),
+        measurements=told if sure is None else sure.put(told),
         flags=_news(study, tuple(flags)),
     )
 
@@ -160,6 +164,20 @@ def _believable(one: Chamber, image: Image, labels: NDArray[np.uint8]) -> tuple[
         return None, flags
     of_mass = checks.mass_flags(one)
     return (replace(one, mass_ed=None, mass_es=None) if checks.refused(of_mass) else one), flags + of_mass
+
+
+def _shape_flags(found: Findings, left: Chamber, image: Image) -> list[Flag]:
+    """What does not look like a heart: slices shifted or torn, a cavity longer or shorter than the long axis shows."""
+    labels = found.labels[SAX_CINE]
+    flags = shift_flags(labels[..., left.ed], image.affine)
+    flags += coherence_flags(labels[..., left.ed], image.affine, "ED")
+    if left.es is not None:
+        flags += coherence_flags(labels[..., left.es], image.affine, "ES")
+    views = marked_views(found.landmarks)
+    if views:
+        told = [lengths(found.landmarks, view)[0] for view in views]  # at the R wave, which is the same in all views
+        flags += length_flags(labels[..., left.ed], image.affine, float(np.nanmax(told)))
+    return flags
 
 
 def _news(study: Study, flags: tuple[Flag, ...]) -> tuple[Flag, ...]:

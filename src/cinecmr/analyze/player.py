@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cinecmr.analyze import arrows
 from cinecmr.analyze.display import contours, display_axes, heart_box, slices_from_base
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.geometry import apply_affine
@@ -37,12 +38,14 @@ def tiles(study: Study, found: Findings) -> list[dict[str, Any]]:
         Dictionaries for JSON: "title", "note", "edges" (letters at top, right, bottom, left), "width" and "height"
         (pixels of the crop), "aspect" (width to height in mm), "frames", "columns" and "cell" (the picture's
         layout), "source" (data URI; absent if not acquired), "contours": for each name and frame a list of
-        polygons `[x0, y0, dx1, dy1, ...]` in 1/`COORDINATE` pixel, null where nobody looked.
+        polygons `[x0, y0, dx1, dy1, ...]` in 1/`COORDINATE` pixel, null where nobody looked; "arrows" where a motion
+        was found, see `arrows.on_screen`.
     """
     cines = [view for view in View if view in study]
     crops = {view: _crop(study, found, view) for view in cines}
     pixels = sum(_pixels(study[view], crops[view]) for view in cines)
     coding = _Coding(lossless=pixels <= LOSSLESS_PIXELS, shrink=math.ceil(math.sqrt(pixels / MOST_PIXELS)))
+    moved = arrows.of_slices(study, found) if View.SAX in study else {}
     made: list[dict[str, Any]] = []
     for view in cines:
         image, labels = study[view], found.labels.get((view, Contrast.CINE))
@@ -50,6 +53,8 @@ def tiles(study: Study, found: Findings) -> list[dict[str, Any]]:
         grey = _to_grey(image, crops[view])
         for z in slices_from_base(image.affine, image.slices, labels) if view is View.SAX else range(image.slices):
             made.append(_tile(image, labels, z, crops[view], axes, grey, coding))
+            if view is View.SAX and z in moved and "source" in made[-1]:
+                made[-1]["arrows"] = arrows.on_screen(moved[z], crops[view], axes, COORDINATE)
     return made
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cinecmr.analyze.motion import write as write_motion
 from cinecmr.analyze.page import render
 from cinecmr.analyze.schema import to_file_model
 from cinecmr.anatomy import Contrast, View
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from cinecmr.analyze.motion import Tracked
     from cinecmr.analyze.schema import FindingsFile
     from cinecmr.study import Findings, Study
 
@@ -24,7 +26,13 @@ CSV_COLUMNS = ("name", "value", "unit", "low", "high", "method", "frame", "sourc
 
 
 def write_outputs(
-    out: Path, study: Study, found: Findings, *, provenance: Mapping[str, str], truth: Findings | None = None
+    out: Path,
+    study: Study,
+    found: Findings,
+    *,
+    provenance: Mapping[str, str],
+    truth: Findings | None = None,
+    strain: Tracked | None = None,
 ) -> list[Path]:
     """Write everything that one run found.
 
@@ -34,6 +42,7 @@ def write_outputs(
         found: what was measured.
         provenance: see `schema.to_file_model`.
         truth: findings of the phantom for the same study, shown beside those of `found`.
+        strain: of the motion of `found`; its own files, see `motion.write`, come first.
 
     Returns:
         The files written, report.html last.
@@ -42,8 +51,9 @@ def write_outputs(
         OSError: the folder cannot be written to.
         pydantic.ValidationError: a measurement is not finite.
     """
-    written = write_numbers(out, study, found, provenance=provenance, truth=truth)
-    return [*written, write_page(out, study, found, provenance=provenance, truth=truth)]
+    written = [] if strain is None else write_motion(out, strain)
+    written += write_numbers(out, study, found, provenance=provenance, truth=truth)
+    return [*written, write_page(out, study, found, provenance=provenance, truth=truth, strain=strain)]
 
 
 def write_numbers(
@@ -66,11 +76,17 @@ def write_numbers(
 
 
 def write_page(
-    out: Path, study: Study, found: Findings, *, provenance: Mapping[str, str], truth: Findings | None = None
+    out: Path,
+    study: Study,
+    found: Findings,
+    *,
+    provenance: Mapping[str, str],
+    truth: Findings | None = None,
+    strain: Tracked | None = None,
 ) -> Path:
     """Write report.html; see `write_outputs`."""
     file = to_file_model(study, found, provenance=provenance, truth=truth)
-    files.write_text(out / "report.html", render(file, study, found, truth))
+    files.write_text(out / "report.html", render(file, study, found, truth, strain))
     return out / "report.html"
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cinecmr.analyze.pipeline import Segmenter
+    from cinecmr.analyze.sureness import Sureness
     from cinecmr.anatomy import Disease, Sex
     from cinecmr.study import Facts, Findings, Study
 
@@ -133,6 +134,12 @@ def segmenter(
     return models.Ensemble(members) if len(members) > 1 else members[0]
 
 
+def sureness(model: Segmenter) -> Sureness | None:
+    """The intervals of a model's numbers, where they were calibrated; a person's labels have none."""
+    found: Sureness | None = getattr(model, "sureness", None)
+    return found
+
+
 def provenance(model: Segmenter, options: Mapping[str, object]) -> dict[str, str]:
     """What the report says of how the numbers came to be.
 
@@ -141,7 +148,9 @@ def provenance(model: Segmenter, options: Mapping[str, object]) -> dict[str, str
         options: of the command; those left at None are not told.
     """
     told = " ".join(f"--{key} {getattr(value, 'value', value)}" for key, value in options.items() if value is not None)
+    sure = sureness(model)
     return {
+        **({} if sure is None else {"intervals": sure.words()}),
         "model": str(getattr(model, "name", model.source)),
         "weights_sha256": str(getattr(model, "sha256", "")),
         "options": told,

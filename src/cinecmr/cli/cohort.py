@@ -95,3 +95,25 @@ def cohort_table(
 
     for path in write(folder, out):
         print(path)
+
+
+@cohort_app.command("qc")
+def cohort_qc(
+    folder: Cohort,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="the page [DIR/qc.html]", dir_okay=False)] = None,
+) -> None:
+    """Write a page to look the cohort over: refusals, sites and scanners, the oddest studies with pictures."""
+    from cinecmr.cohort import qc
+
+    print(qc.write(folder, out))
+
+
+@cohort_app.command("diff")
+def cohort_diff(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="folder of a cohort", exists=True)],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="another run over its studies", exists=True)],
+) -> None:
+    """Show what changed between two runs: outcomes, bias, agreement, and the studies that moved most."""
+    from cinecmr.cohort import diff
+
+    print("\n".join(diff.lines(diff.compare(before, after))))

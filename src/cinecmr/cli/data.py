@@ -55,3 +55,43 @@ def datasets_write(
     hearts = progress("making hearts")
     made = run.write(name, out, subjects, seed, frames=frames, matrix=matrix, workers=workers, progress=hearts)
     print("\n".join([*run.tree(out), f"{len(made)} visits in {out}: {', '.join(made[:5])}{', ...' * (len(made) > 5)}"]))
+
+
+@app.command()
+def deidentify(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="DICOM folder, file or .zip")],
+    out: OutFolder,
+    private: Annotated[Path | None, typer.Option(help="for key and names [OUT-private]", file_okay=False)] = None,
+    characteristics: Annotated[bool, typer.Option(help="keep sex, age, height and weight")] = False,
+) -> None:
+    """Write copies of DICOM files without what tells who was imaged (PS3.15, basic profile).
+
+    Pictures that may show writing are not copied but listed in --private, which must not be passed on. No program
+    can tell that the others show none: look at them first.
+    """
+    from cinecmr.io import deidentify as sharing
+    from cinecmr.io.naming import private_folder
+
+    apart = private_folder(out, private)
+    found = sharing.share(source, out, apart, characteristics=characteristics, progress=progress("writing"))
+    print(f"{found.written} files of {len(found.subjects)} people in {out}; {found.passed_over} were no DICOM")
+    for reason, count in found.quarantined.most_common():
+        print(f"  held back, {count}: {reason}")
+    print(f"key, names and held back files: {apart}  (keep it to yourself; look at the pictures before you share them)")
+    if found.quarantined:
+        raise SystemExit(DONE_WITH_FLAGS)
+
+
+@app.command()
+def licences(
+    extra: Annotated[list[str] | None, typer.Option(help="of the package, such as cluster, repeatable")] = None,
+    sbom: Annotated[Path | None, typer.Option(help="also write them as CycloneDX to this .json file")] = None,
+) -> None:
+    """List what the package is made of: every package it needs, with version and licence."""
+    from cinecmr import bill
+    from cinecmr.io.files import write_text
+
+    found = bill.parts(tuple(extra or ()))
+    print("\n".join(bill.lines(found)))
+    if sbom is not None:
+        write_text(sbom, bill.cyclonedx(found))

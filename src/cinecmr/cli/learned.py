@@ -74,6 +74,26 @@ def models_networks(
     print(published_networks.run(fill or (), rule, out, say), end="")
 
 
+@models_app.command("calibrate")
+def models_calibrate(
+    name: Annotated[str, typer.Argument(help="of the model")],
+    evaluations: Annotated[list[Path], typer.Argument(metavar="EVALUATION ...", help="of `cinecmr evaluate phantom`")],
+    check: Annotated[list[Path] | None, typer.Option(help="evaluation of other hearts: coverage; repeatable")] = None,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Learn how sure a model's numbers are.
+
+    From numbers measured and true, 90 % intervals of volumes, mass and ejection fractions; prints how often they hold
+    the truth, and keeps them beside the weights, where `cinecmr analyze` finds them.
+    """
+    from cinecmr.analyze import models, sureness
+
+    weights = models.weights_path(name, models_dir)
+    sha256 = models.card(name, models_dir).sha256
+    for line in sureness.calibrate(evaluations, check or [], name, sha256, models.sureness_path(weights)):
+        print(line)
+
+
 @models_app.command("note")
 def models_note(
     card: Annotated[Path, typer.Argument(help="the card's JSON file", exists=True, dir_okay=False)],

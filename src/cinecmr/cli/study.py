@@ -62,6 +62,9 @@ def analyze(
     labels: Annotated[Path | None, typer.Option(help="measure these labels (NIfTI) in place of the model's")] = None,
     dicom: Annotated[bool, typer.Option("--dicom", help="also SEG of ED and ES, and SR; needs a DICOM study")] = False,
     dicom_all: Annotated[bool, typer.Option("--dicom-all", help="as --dicom, and a SEG of every frame")] = False,
+    strain: Annotated[
+        bool, typer.Option("--strain/--no-strain", help="follow the wall too: some 10 CPU-seconds")
+    ] = False,
     keep_id: KeepId = False,
     seed: Annotated[int, typer.Option(help="of the phantom")] = 1,
     disease: Kind = None,
@@ -75,7 +78,7 @@ def analyze(
     Volumes, ejection fractions, mass and flags. Writes report.html, findings.json, measurements.csv and
     labels_sax.nii.gz to --out, and study.npz, with which `cinecmr view` lets contours be corrected.
     """
-    from cinecmr.analyze import dicom_out, pipeline, report, run, session, stale
+    from cinecmr.analyze import dicom_out, pipeline, report, run, session, stale, strain_page
 
     started, making = time.perf_counter(), progress("making a heart")
     with stale.setting_aside(out):  # what cannot be is refused first
@@ -88,10 +91,12 @@ def analyze(
         found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=progress("finding the heart"))
         options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es}
         options |= {"sax": sax, "rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
+        options |= {"strain": strain or None}
         provenance = run.provenance(segmenter, options | ({} if truth is None else {"seed": seed, "disease": disease}))
+        found, tracked = strain_page.follow(read, found, progress("following it")) if strain else (found, None)
         stale.keep_corrections(out)
-        written = report.write_outputs(out, read, found, provenance=provenance, truth=truth)
-        session.save(out, session.Session(read, segmenter.source, provenance, ed, es, truth))
+        written = report.write_outputs(out, read, found, provenance=provenance, truth=truth, strain=tracked)
+        session.save(out, session.Session(read, segmenter.source, provenance, ed, es, truth, run.sureness(segmenter)))
         objects = dicom_out.write_or_remove(out, found, source, every_frame=dicom_all)
     _show_analysis(read, found, truth, [*objects[-1:], *written], time.perf_counter() - started)
 

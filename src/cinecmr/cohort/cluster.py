@@ -109,8 +109,9 @@ def _jobs(where: Where, threads: int, memory_mb: float) -> Any:
     except ImportError:
         raise RefusedInput("no-cluster", "--slurm jobqueue needs: pip install dask-jobqueue") from None
     cluster = SLURMCluster(
-        cores=threads, processes=1, memory=f"{int(memory_mb * 1.25)}MB", job_extra_directives=list(where.job_options),
-        scheduler_options={"dashboard_address": None}, worker_extra_args=["--nthreads", "1", "--no-dashboard"],
+        cores=1, job_cpu=threads, processes=1, memory=f"{int(memory_mb * 1.25)}MB",
+        worker_extra_args=["--no-dashboard"], job_extra_directives=list(where.job_options),
+        scheduler_options={"dashboard_address": None},
     )  # fmt: skip
     cluster.scale(jobs=where.workers or 1)
     return cluster

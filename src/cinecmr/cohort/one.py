@@ -18,9 +18,9 @@ from cinecmr.analyze import pipeline, run
 from cinecmr.analyze.given import GivenLabels
 from cinecmr.analyze.schema import to_file_model
 from cinecmr.anatomy import Contrast, Sex, View
-from cinecmr.cohort.naming import Names
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
+from cinecmr.io.naming import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import cinecmr
 from cinecmr.cohort import cluster, isolation
 from cinecmr.cohort.ledger import FAILED, FINAL, WAITING, Ledger, Outcome, alone, outcomes, part_name
-from cinecmr.cohort.naming import Names, open_key, private_folder, write_names
 from cinecmr.cohort.one import LABELS
 from cinecmr.cohort.studies import listed
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
+from cinecmr.io.naming import Names, open_key, private_folder, write_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,10 +12,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from cinecmr.cohort.naming import Names, open_key, private_folder
 from cinecmr.cohort.studies import listed
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
+from cinecmr.io.naming import Names, open_key, private_folder
 
 if TYPE_CHECKING:
     from cinecmr.cohort.run import Task

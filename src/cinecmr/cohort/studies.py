@@ -15,7 +15,7 @@ from cinecmr.io.nifti_study import is_nifti
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cinecmr.cohort.naming import Names
+    from cinecmr.io.naming import Names
 
 LISTS = (".txt", ".csv")
 COLUMN = "study"

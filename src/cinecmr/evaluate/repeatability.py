@@ -122,7 +122,7 @@ def _agreement(known: Array, level: float) -> Interval:
     if below <= 0:
         return unknown("F", level)
     icc = (people - rest) / below
-    if rest == 0 and between == 0:
+    if icc >= 1:  # also where the rest is lost in rounding
         return _without_rest(people, level)
     a, b = k * icc / (n * (1 - icc)), 1 + k * icc * (n - 1) / (n * (1 - icc))
     freedom = (a * between + b * rest) ** 2 / ((a * between) ** 2 / (k - 1) + (b * rest) ** 2 / ((n - 1) * (k - 1)))

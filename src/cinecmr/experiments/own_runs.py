@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from cinecmr.datasets import Case
     from cinecmr.experiments.scoring import Scored
-    from cinecmr.tasks._learner import Learner
 
 BY = ("disease", "sex", "vendor")
 EVERYONE = "all"
@@ -61,7 +60,7 @@ class Own:
     """
 
     name: str
-    task: Learner
+    task: Any
     kind: str
     sha256: str
     learned: frozenset[str]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -44,8 +46,11 @@ def unpack(path: Path, into: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as source, target.open("wb") as sink:
                     shutil.copyfileobj(source, sink)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-        raise RefusedInput("bad-archive", f"{path} cannot be unpacked ({error}); download it again") from error
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
+            raise  # the machine's fault, not the archive's, which may hold names that no file can have
+        words = type(error).__name__ if isinstance(error, OSError) else str(error)
+        raise RefusedInput("bad-archive", f"{path} cannot be unpacked ({words}); download it again") from error
 
 
 @contextmanager

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
+META_BYTES = 1 << 16  # in which the coding of a file is named
+PIECE = 1 << 16  # unpacked at a time
+MOST_UNPACKED = 512 << 20
 MOST_FRAGMENTS = 100_000  # in one file; a damaged one could send the reader round for ever
 
 
@@ -58,6 +61,50 @@ def text(ds: Any, tag: str) -> str:
     except (ValueError, TypeError, LookupError, UnicodeError):
         return ""
     return "" if value is None else str(value).strip()
+
+
+def swells(handle: Any) -> bool:
+    """Whether a deflated DICOM file unpacks to more than a study's file can hold; others never do.
+
+    pydicom unpacks such a file whole before anything can be asked of it, so it is tried here first, a piece at a time.
+
+    Args:
+        handle: open, at its begin, and left there.
+    """
+    import zlib
+
+    start = handle.tell()
+    try:
+        begin = _deflated_from(handle)
+        if begin is None:
+            return False
+        handle.seek(begin)
+        unpacker, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while not unpacker.eof and (piece := unpacker.unconsumed_tail or handle.read(PIECE)):
+            total += len(unpacker.decompress(piece, PIECE))
+            if total > MOST_UNPACKED:
+                return True
+        return False
+    except zlib.error:
+        return False  # damaged; whoever reads it says so
+    finally:
+        handle.seek(start)
+
+
+def _deflated_from(handle: Any) -> int | None:
+    """Where the deflated part of a file begins; None where nothing is deflated."""
+    from pydicom import filereader
+
+    head = handle.read(META_BYTES)
+    if DEFLATED.encode() not in head:
+        return None
+    handle.seek(0)
+    try:
+        filereader.read_preamble(handle, force=True)
+        filereader._read_file_meta_info(handle)
+    except Exception:  # damaged bytes make pydicom raise almost anything
+        return None
+    return int(handle.tell())
 
 
 def is_whole(handle: Any, size: int, syntax: str, pixel_bytes: int) -> bool:

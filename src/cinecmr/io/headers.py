@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinecmr.errors import RefusedInput
-from cinecmr.io.entries import MOST_FRAGMENTS, clock, is_whole, many, number, numbers, positive, text
+from cinecmr.io.entries import MOST_FRAGMENTS, clock, is_whole, many, number, numbers, positive, swells, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -197,6 +197,8 @@ def _read(path: Path) -> list[Header] | str:
             bare = start[:2] == b"\x08\x00" and start[3:4] == b"\x00"  # DICOM written without its preamble
             if start[128:] != b"DICM" and not bare:
                 return "not DICOM"
+            if swells(handle):
+                return "unpacks to more than a picture can hold"
             return _parse(path, handle)
     except OSError:
         return "not readable"

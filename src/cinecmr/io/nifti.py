@@ -6,6 +6,7 @@ NIfTI is already RAS and mm; what needs care is which of its two affines to beli
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FRAME_S = (0.004, 0.2)  # time between frames that a cine can have, s
 CYCLE_S = (0.3, 2.5)  # length of a beat, s
 ASSUMED_RR_MS = 1000.0
+MOST_VOXELS = 1 << 29  # 512 x 512 x 20 slices x 100 frames; a damaged header can claim any size
 _UNIT_S = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 
 
@@ -142,6 +144,10 @@ def _four_axes(shape: Sequence[int], path: Path) -> tuple[int, int, int, int]:
     axes = axes + (1,) * (4 - len(axes))
     if len(axes) != 4 or min(axes) < 1 or min(axes[:2]) < 2:
         raise RefusedInput("not-an-image", f"{path} has shape {tuple(shape)}; give an image (x, y, z) or (x, y, z, t)")
+    if math.prod(axes) > MOST_VOXELS:
+        raise RefusedInput(
+            "too-large", f"{path} claims {' x '.join(map(str, axes))} voxels; a cine has at most {MOST_VOXELS:,}"
+        )
     return axes
 
 
@@ -175,7 +181,7 @@ def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], tuple[Flag, .
         size = " x ".join(f"{z:g}" for z in zooms)
         raise RefusedInput("bad-spacing", f"{path} has voxels of {size} mm; write the true voxel size into its header")
     sform = np.asarray(header.get_sform(), float) if int(header["sform_code"]) > 0 else None
-    qform = np.asarray(header.get_qform(), float) if int(header["qform_code"]) > 0 else None
+    qform = _qform(header) if int(header["qform_code"]) > 0 else None
     if sform is None and qform is None:
         note = Flag("no-orientation", Severity.NOTE, "the file does not say how it lies in the patient; volumes stand")
         return np.asarray(header.get_base_affine(), float), (note,)
@@ -193,6 +199,14 @@ def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], tuple[Flag, .
         raise RefusedInput("bad-spacing", f"{path} has an sform that flattens space; write a true one into its header")
     message = f"sform says voxels of {sizes} mm, pixdim {stored} mm: the sform is used"
     return sform, (Flag("spacing-contradiction", Severity.FLAG, message),)
+
+
+def _qform(header: Any) -> NDArray[np.float64] | None:
+    """The qform; None where its quaternion is damaged: the sform stands in, for without one nothing was loaded."""
+    try:
+        return np.asarray(header.get_qform(), float)
+    except (ValueError, _nibabel().spatialimages.HeaderDataError):
+        return None
 
 
 def _fits(affine: NDArray[np.float64], zooms: NDArray[np.float64]) -> bool:

@@ -54,7 +54,8 @@ def restored(like: T, told: Mapping[str, Any]) -> T:
     known = {entry.name for entry in fields(cast("Any", like))}
     if unknown := sorted(told.keys() - known):
         raise ValueError(f"{type(like).__name__} has no {', '.join(unknown)}: they are of another version")
-    return replace(cast("Any", like), **{name: _like(getattr(like, name), value) for name, value in told.items()})
+    changed: T = replace(cast("Any", like), **{name: _like(getattr(like, name), own) for name, own in told.items()})
+    return changed
 
 
 def _like(own: Any, value: Any) -> Any:

@@ -69,8 +69,18 @@ def given(ed: int, labels: NDArray[np.uint8], sax: Image) -> int:
 
 def dark_frames(image: Image) -> NDArray[np.bool_]:
     """(t,) frames that show nothing."""
-    spread = image.data.max(axis=(0, 1, 2)).astype(np.float64) - image.data.min(axis=(0, 1, 2))
-    return np.asarray(spread <= BLACK * max(float(np.abs(image.data).max()), 1e-12))
+    low, high = _extremes(image.data[::4, ::4])
+    least = BLACK * max(float(np.abs([low, high]).max()), 1e-12)
+    if (high - low > 8 * least).all():  # a part of a frame that shows something settles it, eight times over
+        return np.zeros(image.frames, bool)
+    low, high = _extremes(image.data)
+    return np.asarray(high - low <= BLACK * max(float(np.abs([low, high]).max()), 1e-12))
+
+
+def _extremes(data: NDArray[np.float32]) -> tuple[Array, Array]:
+    """(t,) least and largest of each frame."""
+    flat = data.reshape(-1, data.shape[3])
+    return flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
 
 
 def cycle_shares(image: Image) -> Array:

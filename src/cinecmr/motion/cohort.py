@@ -55,7 +55,8 @@ def cohort_prior(
     found = _round(names, load, folder / "round-1", first, None, settings, say)
     if method != META:
         return found
-    return _round(names, load, folder / "round-2", "robust", found, settings, say)
+    again = folder / f"round-2-of-{len(names)}"  # which begins from the mean of these very subjects
+    return _round(names, load, again, "robust", found, settings, say)
 
 
 def _round(

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from cinecmr.anatomy import Structure
 from cinecmr.geometry import apply_affine
-from cinecmr.motion.shell import MUSCLE, directional, edges, fit_surface, prolate
+from cinecmr.motion.shell import MUSCLE, directional, edges, fit_surface, prolate, with_directional_slopes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 AROUND_MM = 70.0  # of the heart's middle: what is kept of each image
 NEAR = (-0.3, 1.4)  # depths of the pixels that are compared: deeper in the cavity blood and papillaries go other ways
 OFF_PLANE_MM = 12.0  # tissue further from a long-axis plane is not seen in it
+RING = 0.7  # of the cavity's border in a slice, that lies at muscle: less is no ring
 TAG_MM = 6.0  # over which a tagged picture is made equally strong: about a period of its lines
-_SURFACE = (6, 5)  # orders of the surfaces of each frame
+_SURFACE = (8, 6)  # orders of the surfaces of each frame
 _STIFFNESS = 3e-4
 _FAR_MM = 2.0  # from a surface: beyond, the pull grows no more
 
@@ -161,6 +162,7 @@ def picture(
     rng: np.random.Generator,
     weight: float = 1.0,
     near_wall: tuple[float, float] = NEAR,
+    edge: float = 0.1,
 ) -> Picture | None:
     """The pixels of one view near the wall; None where it shows none.
 
@@ -174,6 +176,7 @@ def picture(
         rng: chooses them.
         weight: of every residual.
         near_wall: depths of the pixels.
+        edge: see `Picture`.
     """
     image, _ = around_heart(image, shell.frame)
     seen = np.ones(image.slices, bool)
@@ -195,7 +198,7 @@ def picture(
     films = {level: np.ascontiguousarray(ndimage.gaussian_filter(data, (0, level, level, 0))) for level in levels}
     values = shell.functions(points).astype(np.float32)
     to_index = np.asarray(np.linalg.inv(image.affine[:3, :3]), np.float64)
-    return Picture(films, index, values, ed, levels[0], to_index, shell.frame.turn, seen, weight)
+    return Picture(films, index, values, ed, levels[0], to_index, shell.frame.turn, seen, weight, edge=edge)
 
 
 def tag_pictures(
@@ -263,10 +266,10 @@ class Surfaces:
         for t in np.flatnonzero(self.known):
             now = self.places + moved[:, t]
             n, spheroid, by_n, by_lambda = prolate(now, self.shell.frame.focus)
-            values, gradients = directional(n, by_n, _SURFACE, self.shell.lowest)
-            assert gradients is not None  # noqa: S101 - for the type checker
+            values, slopes_n = with_directional_slopes(n, _SURFACE, self.shell.lowest)
             both = values @ self.faces[:, t].T
-            slope = by_lambda - np.einsum("nbc,nb->nc", gradients, self.faces[self.side, t])
+            by_direction = (slopes_n @ self.faces[:, t].T)[:, rows, self.side]
+            slope = by_lambda - np.einsum("in,nic->nc", by_direction, by_n)
             steep = np.linalg.norm(slope, axis=1)
             gap = (spheroid - both[rows, self.side]) / steep  # mm
             inside = (now[:, 2] < self.high[t]) & (now[:, 2] > self.low[self.side, t])
@@ -291,8 +294,9 @@ def surfaces(labels: NDArray[np.uint8], affine: Array, shell: Shell, ed: int, mo
     faces: list[list[Array]] = [[], []]
     known, low, high = np.zeros(frames, bool), np.zeros((2, frames)), np.zeros(frames)
     for t in range(frames):
-        found = [frame.local(apply_affine(affine, edges(labels[..., t], outer))) for outer in (False, True)]
-        known[t] = min(len(f) for f in found) > 60 and _rings(labels[..., t]) >= 3
+        whole = with_whole_rings(labels[..., t])
+        found = [frame.local(apply_affine(affine, edges(whole, outer))) for outer in (False, True)]
+        known[t] = min(len(f) for f in found) > 60 and _rings(whole) >= 3
         for side, points in enumerate(found):
             usable = points if known[t] else frame.local(apply_affine(affine, edges(labels[..., ed], bool(side))))
             faces[side].append(fit_surface(usable, frame, shell.lowest, _SURFACE, _STIFFNESS))
@@ -305,6 +309,23 @@ def surfaces(labels: NDArray[np.uint8], affine: Array, shell: Shell, ed: int, mo
     which = np.repeat([0, 1], [len(grid) for grid in grids])
     values = shell.functions(frame.patient(places)).astype(np.float32)
     return Surfaces(shell, table, known, low, high, places, which, values, weight)
+
+
+def with_whole_rings(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Labels (x, y, z) without the slices in which muscle borders less than `RING` of the cavity.
+
+    They lie at the mitral valve, where the cavity's border is no wall.
+    """
+    pool, muscle = labels == Structure.LV, np.isin(labels, MUSCLE)
+    borders = [
+        sum((a[1:] & b[:-1]).sum(axis=(0, 1)) + (a[:-1] & b[1:]).sum(axis=(0, 1)) for a, b in pairs)
+        for pairs in (
+            [(pool.swapaxes(0, axis), other.swapaxes(0, axis)) for axis in (0, 1)] for other in (muscle, ~pool)
+        )
+    ]
+    kept = labels.copy()
+    kept[:, :, borders[0] < RING * borders[1]] = Structure.UNSEEN
+    return kept
 
 
 def _rings(labels: NDArray[np.uint8]) -> int:
@@ -323,7 +344,7 @@ def _on_face(face: Array, shell: Shell, low: float, high: float, each: int) -> A
     for _ in range(20):
         sideways = np.sqrt(1 - along**2)
         n = np.column_stack([sideways * np.cos(angle), sideways * np.sin(angle), along])
-        spheroid = directional(n, None, _SURFACE, shell.lowest)[0] @ face
+        spheroid = directional(n, _SURFACE, shell.lowest) @ face
         along = np.clip(-height / (focus * np.cosh(spheroid)), -0.99, 0.995)
     radii = focus * np.sinh(spheroid)
     return np.column_stack([radii * n[:, 0], radii * n[:, 1], -focus * np.cosh(spheroid) * n[:, 2]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +33,15 @@ def time_waves(shares: Array | float, count: int) -> Array:
 
 
 @dataclass(frozen=True)
+class _Basis:
+    """(n, functions) at points (n, 3), and their slopes, (3 n, functions), none where nobody asked."""
+
+    points: Array
+    values: Array
+    slopes: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class WallMotion:
     """u(X, t) = sum over functions b and waves k of f_b(X) T_k(t) C[b, k], in patient coordinates.
 
@@ -47,20 +56,35 @@ class WallMotion:
     coefficients: Array
     ed: float = 0.0
     source: str = "sound"
+    _held: list[_Basis] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def _at(self, time: float) -> Array:
         waves = time_waves(time - self.ed, self.coefficients.shape[1] // 2)[:, 0]
         return np.asarray(np.einsum("k,bkc->bc", waves, self.coefficients))
 
+    def _basis(self, points: Array, *, steep: bool) -> _Basis:
+        """The functions at points; those asked for last are kept, for whoever follows the same points over a beat."""
+        held = self._held[-1] if self._held else None
+        if held is None or not np.array_equal(held.points, points) or (steep and not held.slopes.size):
+            if steep:
+                values, slopes = self.shell.with_gradient(points)
+                rows = np.ascontiguousarray(slopes.transpose(0, 2, 1), dtype=np.float32)
+                held = _Basis(np.array(points), values, rows.reshape(-1, rows.shape[2]))
+            else:
+                held = _Basis(np.array(points), self.shell.functions(points), np.empty((0, 0), np.float32))
+            self._held[:] = [held]
+        return held
+
     def displacement(self, points: Array, time: float) -> Array:
         """(n, 3) displacement, mm, of points at end-diastole, (n, 3) patient RAS mm, at a share of the cycle."""
-        return np.asarray(self.shell.functions(points) @ self._at(time) @ self.shell.frame.turn)
+        return np.asarray(self._basis(points, steep=False).values @ self._at(time) @ self.shell.frame.turn)
 
     def gradient(self, points: Array, time: float) -> Array:
         """(n, 3, 3) deformation gradient at the same points and time."""
-        _, slopes = self.shell.with_gradient(points)
+        slopes = self._basis(points, steep=True).slopes
+        by = (slopes @ self._at(time).astype(np.float32)).reshape(len(points), 3, 3).swapaxes(1, 2).astype(np.float64)
         turn = self.shell.frame.turn
-        return np.asarray(turn.T @ (np.eye(3) + np.einsum("nbj,bi->nij", slopes, self._at(time))) @ turn)
+        return np.asarray(turn.T @ (np.eye(3) + by) @ turn)
 
     def inverse(self, points: Array, time: float) -> tuple[Array, Array]:
         """Where points (n, 3) of a time were at end-diastole, and (n,) mm by which `displacement` misses them again."""

@@ -8,6 +8,7 @@ periodic, and exactly zero at end-diastole. The recipe of the tagged-informed pr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,8 @@ from cinecmr.motion import beat
 from cinecmr.motion.evidence import Evidence, Picture, around_heart, picture, surfaces, tag_pictures
 from cinecmr.motion.field import WallMotion, time_waves
 from cinecmr.motion.shell import MUSCLE, Shell
-from cinecmr.motion.solve import Stiffness, Tissue, step
+from cinecmr.motion.solve import LEAST, Stiffness, Tissue, step, unfolded
+from cinecmr.motion.threads import one_thread
 from cinecmr.study import Flag, Image, Severity
 
 if TYPE_CHECKING:
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
     from cinecmr.study import Study
 
     Array = NDArray[np.float64]
+    Fast = NDArray[np.float32]
+
+_FOLDED = 0.02  # det F of a point that is as good as folded
+_SMALLER = 0.95
+_ROUNDS = 5  # in which squeezed points join the tissue
+_PART = 3000  # points whose slopes are held at once
+_JUDGED = 800  # points of muscle that are reported on
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,14 @@ class Sound:
         face_points, tissue_points: on the faces of the wall, and within it.
         short_axis, long_axis: weights of a difference as large as blood from muscle.
         face: weight of 1 mm between a face and where the labels show it.
-        volume: weight of a change of volume by all of it.
+        volume, glide: weights of a change of volume by all of it, and of layers of the wall that glide on each other.
+        edge: slopes of grey that count by half, of blood to muscle in 1 mm: noise and the grain of tissue are less.
+        depths: of the pixels that are compared: lung and liver beyond the epicardium do not move with the wall.
         tags, tag_pixels, tag_steps: weight and pixels of each tagged slice, and steps with them, where there are any.
         stiffness: of the motion in space; slow: frequencies above this one cost much more.
     """
 
-    orders: tuple[int, int, int] = (5, 5, 3)
+    orders: tuple[int, int, int] = (8, 6, 2)
     frequencies: int = 4
     levels: tuple[tuple[float, int], ...] = ((2.0, 5), (1.0, 3))
     inner: int = 6
@@ -62,6 +73,9 @@ class Sound:
     long_axis: float = 1.0
     face: float = 0.6
     volume: float = 4.0
+    glide: float = 1.0
+    edge: float = 0.1
+    depths: tuple[float, float] = (-0.15, 1.05)
     stiffness: float = 10.0
     slow: float = 2.0
     tags: float = 0.3
@@ -96,6 +110,7 @@ class Registration:
     flags: tuple[Flag, ...] = field(default=())
 
 
+@one_thread()
 def register(
     study: Study | Image,
     labels: NDArray[np.uint8],
@@ -132,29 +147,90 @@ def register(
     rng = np.random.default_rng(settings.seed)
     count = beat.frequencies(settings.frequencies, sax.frames)
     evidence = _evidence({**images, View.SAX: sax}, labels, shell, reference, shares, count, settings, rng)
-    tissue = _tissue(labels[..., reference], sax.affine, shell, settings, rng)
+    tissue = _tissue(_tissue_points(labels[..., reference], sax.affine, settings, rng), shell, settings)
     waves = time_waves(shares - shares[reference], count).astype(np.float32)
     stiffness = _stiffness(shell, count, settings, len(shares), start, labels)
-    table = np.zeros((len(shell.waves()), 2 * count, 3), np.float32)
-    if stiffness.mean is not None:
-        table = stiffness.mean.copy()
-    costs = []
-    plan: list[float | None] = [level for level, steps in settings.levels for _ in range(steps)]
     tags = _tags(study, shell, shares[reference], count, settings, rng)
+    table, costs = _fitted(evidence, tags, tissue, stiffness, waves, settings, progress)
+    muscle = _muscle(labels[..., reference], sax.affine, shell)
+    table, left = _without_folds(table, muscle, shell, evidence + tags, tissue, stiffness, waves, settings)
+    motion = WallMotion(shell, table.astype(np.float64), float(shares[reference]), "sound")
+    flags = beat.flags(labels, dark, shifted) + _damped(left)
+    return _judged(motion, muscle, reference, shares, costs, flags)
+
+
+def _fitted(
+    evidence: list[Evidence],
+    tags: list[Evidence],
+    tissue: Tissue,
+    stiffness: Stiffness,
+    waves: Fast,
+    settings: Sound,
+    progress: Callable[[float], None] | None,
+) -> tuple[Fast, list[float]]:
+    """The table after all steps, and the cost before each."""
+    table = np.zeros((len(stiffness.space), len(waves), 3), np.float32)
+    if stiffness.mean is not None:
+        table = unfolded(table, stiffness.mean, tissue, waves)
+    costs: list[float] = []
+    plan: list[float | None] = [level for level, steps in settings.levels for _ in range(steps)]
     plan += [None] * (settings.tag_steps if tags else 0)
+    solver = None
     for done, level in enumerate(plan):
+        if done < 2 or level != plan[done - 1]:  # slopes change little between the later steps
+            solver = None
         if level is None:
             evidence, tags = evidence + tags, []
         for view in evidence:
             if isinstance(view, Picture) and level is not None:
                 view.level = level
-        change, cost = step(table, evidence, tissue, stiffness, waves, settings.inner)
-        table = table + change
+        table, cost, solver = step(table, evidence, tissue, stiffness, waves, settings.inner, solver)
         costs.append(cost)
         if progress:
             progress((done + 1) / len(plan))
-    motion = WallMotion(shell, table.astype(np.float64), float(shares[reference]), "sound")
-    return _judged(motion, labels[..., reference], sax, reference, shares, costs, beat.flags(labels, dark, shifted))
+    return table, costs
+
+
+def _without_folds(
+    table: Fast,
+    muscle: Array,
+    shell: Shell,
+    evidence: list[Evidence],
+    tissue: Tissue,
+    stiffness: Stiffness,
+    waves: Fast,
+    settings: Sound,
+) -> tuple[Fast, float]:
+    """A table with det F above `_FOLDED` at every point of muscle (n, 3), at every frame; and the share of motion left.
+
+    Where the fit squeezes points that were not among its tissue they join it and it goes on; should that not be
+    enough, all motion is made smaller until it is.
+    """
+    for rounds in range(_ROUNDS + 1):
+        parts = [_tissue(part, shell, settings) for part in _parts(muscle)]
+        worst = np.concatenate([part.determinants(table, waves).min(axis=1) for part in parts])
+        if worst.min() > _FOLDED:
+            return table, 1.0
+        if rounds < _ROUNDS:
+            joining = np.argsort(worst)[: min(int((worst < LEAST).sum()), settings.tissue_points)]
+            tissue = tissue.joined(_tissue(muscle[joining], shell, settings))
+            table, _, _ = step(table, evidence, tissue, stiffness, waves, settings.inner)
+    left = 1.0
+    for part in parts:
+        while part.determinants(np.float32(left) * table, waves).min() <= _FOLDED:
+            left *= _SMALLER
+    return np.float32(left) * table, left
+
+
+def _damped(left: float) -> tuple[Flag, ...]:
+    if left == 1.0:
+        return ()
+    said = f"the fit folded muscle: all motion was made smaller, to {100 * left:.0f} %, until none folds"
+    return (Flag("motion-folds", Severity.FLAG, said),)
+
+
+def _parts(points: Array) -> list[Array]:
+    return np.array_split(points, max(1, len(points) // _PART))
 
 
 def _images(study: Study | Image) -> dict[View, Image]:
@@ -177,18 +253,18 @@ def _evidence(
 ) -> list[Evidence]:
     found: list[Evidence] = []
     levels = [level for level, _ in settings.levels]
+    see = partial(picture, shell=shell, levels=levels, rng=rng, near_wall=settings.depths, edge=settings.edge)
     for view, image in images.items():
         if image.frames < 2:
             continue
         if view is View.SAX:
-            one = picture(
-                image, shell, ed, levels, _contrast(image, labels, ed), settings.pixels, rng, settings.short_axis
-            )
+            contrast = _contrast(image, labels, ed)
+            one = see(image, ed=ed, contrast=contrast, most=settings.pixels, weight=settings.short_axis)
         else:
             own = beat.cycle_shares(image)
             rest = nearest(own, float(shares[ed]))
-            most, spread = settings.pixels // 3, _spread(image, shell, rest)
-            one = picture(image, shell, rest, levels, spread, most, rng, settings.long_axis)
+            contrast, most = _spread(image, shell, rest), settings.pixels // 3
+            one = see(image, ed=rest, contrast=contrast, most=most, weight=settings.long_axis)
         if one is not None:
             one.hidden = beat.dark_frames(image)
             if view is not View.SAX:
@@ -234,14 +310,26 @@ def _spread(image: Image, shell: Shell, ed: int) -> float:
     return max(float(high - low), 1e-6)
 
 
-def _tissue(
-    labels: NDArray[np.uint8], affine: Array, shell: Shell, settings: Sound, rng: np.random.Generator
-) -> Tissue:
+def _muscle(labels: NDArray[np.uint8], affine: Array, shell: Shell) -> Array:
+    """(n, 3) patient points: every voxel of muscle, and every third one's faces to other slices, within the wall."""
+    index = np.argwhere(np.isin(labels, MUSCLE)).astype(np.float64)
+    between = np.concatenate([index[::3] + np.array([0.0, 0.0, by]) for by in (-0.5, 0.5)])
+    faces = apply_affine(affine, between)
+    depth = shell.depth(faces)[1]
+    return np.concatenate([apply_affine(affine, index), faces[(depth > 0) & (depth < 1)]])
+
+
+def _tissue_points(labels: NDArray[np.uint8], affine: Array, settings: Sound, rng: np.random.Generator) -> Array:
     index = np.argwhere(np.isin(labels, MUSCLE)).astype(np.float64)
     index = index[rng.choice(len(index), min(settings.tissue_points, len(index)), replace=False)]
     index[:, 2] += rng.uniform(-0.5, 0.5, len(index))  # between the slices too
-    _, slopes = shell.with_gradient(apply_affine(affine, index))
-    return Tissue(np.ascontiguousarray(slopes.transpose(0, 2, 1), dtype=np.float32), settings.volume)
+    return apply_affine(affine, index)
+
+
+def _tissue(points: Array, shell: Shell, settings: Sound) -> Tissue:
+    _, slopes = shell.with_gradient(points)
+    along = np.ascontiguousarray(slopes.transpose(0, 2, 1), dtype=np.float32)
+    return Tissue(along, shell.across(points).astype(np.float32), settings.volume, settings.glide)
 
 
 def _stiffness(
@@ -256,25 +344,14 @@ def _stiffness(
 
 
 def _judged(
-    motion: WallMotion,
-    labels: NDArray[np.uint8],
-    sax: Image,
-    ed: int,
-    shares: Array,
-    costs: list[float],
-    flags: tuple[Flag, ...],
+    motion: WallMotion, muscle: Array, ed: int, shares: Array, costs: list[float], flags: tuple[Flag, ...]
 ) -> Registration:
-    index = np.argwhere(np.isin(labels, MUSCLE)).astype(np.float64)
-    points = apply_affine(sax.affine, index[:: max(1, len(index) // 600)])
-    determinants, gaps = [], []
-    for number, share in enumerate(shares):
-        determinants.append(np.linalg.det(motion.gradient(points, float(share))))
-        if number % 4 == 1:
-            gaps.append(motion.inverse(points + motion.displacement(points, float(share)), float(share))[0] - points)
-    found = np.stack(determinants)
+    points = muscle[:: max(1, len(muscle) // _JUDGED)]
+    found = np.stack([np.linalg.det(motion.gradient(points, float(share))) for share in shares])
+    gaps = [
+        motion.inverse(points + motion.displacement(points, float(share)), float(share))[0] - points
+        for share in shares[1::4]
+    ]
     gap = float(np.percentile(np.linalg.norm(np.concatenate(gaps), axis=1), 99))
     folding = float((found <= 0).mean())
-    if folding > 0:
-        flags = (*flags, Flag("motion-folds", Severity.FLAG,
-                              f"the fitted motion folds in {100 * folding:.2g} % of the muscle"))  # fmt: skip
     return Registration(motion, ed, shares, tuple(costs), folding, float(np.abs(found - 1).mean()), gap, flags)

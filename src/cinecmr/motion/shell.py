@@ -152,34 +152,42 @@ def around_orders(orders: tuple[int, int]) -> list[tuple[int, int]]:
     ]
 
 
-def directional(n: Array, by_point: Array | None, orders: tuple[int, int], lowest: float) -> tuple[Array, Array | None]:
+def directional(n: Array, orders: tuple[int, int], lowest: float) -> Array:
     """Functions of direction.
 
     Args:
         n: (n, 3) directions.
-        by_point: (n, 3, 3) their derivatives, or None where no gradient is asked for.
         orders: largest m and j.
         lowest: nz of the base, where the Legendre polynomials begin.
 
     Returns:
-        (n, functions), and (n, functions, 3).
+        (n, functions).
     """
-    along, slopes = legendre((2 * n[:, 2] - 1 - lowest) / (1 - lowest), orders[1])
-    across = n[:, 0] + 1j * n[:, 1]
-    values, gradients = [], []
-    previous: tuple[int, bool] | None = None
-    for m, j in around_orders(orders):
-        sine = m > 0 and j == 0 and previous is not None and previous[0] == m
-        if j == 0:
-            wave = across**m
-            slope = m * across ** max(m - 1, 0)
-            part, by_x, by_y = (wave.imag, slope.imag, slope.real) if sine else (wave.real, slope.real, -slope.imag)
-            previous = (m, sine)
-        values.append(part * along[j])
-        if by_point is not None:
-            by_n = (by_x * along[j], by_y * along[j], part * slopes[j] * (2 / (1 - lowest)))
-            gradients.append(sum(f[:, None] * by_point[:, i] for i, f in enumerate(by_n)))
-    return np.stack(values, axis=1), np.stack(gradients, axis=1) if by_point is not None else None
+    return _products(n, orders, lowest, slopes=False)[0]
+
+
+def with_directional_slopes(n: Array, orders: tuple[int, int], lowest: float) -> tuple[Array, Array]:
+    """`directional`, and its (3, n, functions) derivatives by the three parts of n, taken as free of each other."""
+    return _products(n, orders, lowest, slopes=True)
+
+
+def _products(n: Array, orders: tuple[int, int], lowest: float, *, slopes: bool) -> tuple[Array, Array]:
+    along, steep = legendre((2 * n[:, 2] - 1 - lowest) / (1 - lowest), orders[1])
+    lattice = around_orders(orders)
+    values = np.empty((len(lattice), len(n)))
+    found = np.empty((3 if slopes else 0, len(lattice), len(n)))
+    waves = [np.ones(len(n), complex)]
+    for _ in range(orders[0]):
+        waves.append(waves[-1] * (n[:, 0] + 1j * n[:, 1]))
+    for row, (m, j) in enumerate(lattice):
+        sine = (m, j) in lattice[:row]
+        values[row] = (waves[m].imag if sine else waves[m].real) * along[j]
+        if slopes:
+            by = m * waves[max(m - 1, 0)]
+            found[0, row] = (by.imag if sine else by.real) * along[j]
+            found[1, row] = (by.real if sine else -by.imag) * along[j]
+            found[2, row] = (waves[m].imag if sine else waves[m].real) * steep[j] * (2 / (1 - lowest))
+    return values.T, found.swapaxes(1, 2)
 
 
 def edges(labels: NDArray[np.uint8], outer: bool) -> Array:
@@ -204,7 +212,7 @@ def edges(labels: NDArray[np.uint8], outer: bool) -> Array:
 def fit_surface(points: Array, frame: HeartFrame, lowest: float, orders: tuple[int, int], stiffness: float) -> Array:
     """(functions,) coefficients of lambda over directions, through (n, 3) heart points; stiff ones wave less."""
     n, spheroid, _, _ = prolate(points, frame.focus)
-    values, _ = directional(n, None, orders, lowest)
+    values = directional(n, orders, lowest)
     waves = np.array([((m * m + j * j) / 8) ** 2 for m, j in around_orders(orders)])
     normal = values.T @ values + np.diag(stiffness * len(points) * waves + 1e-9)
     return np.asarray(np.linalg.solve(normal, values.T @ spheroid))
@@ -243,15 +251,22 @@ class Shell:
     def depth(self, points: Array) -> tuple[Array, Array, Array, Array]:
         """Directions, depths of patient points (n, 3), and their derivatives by heart coordinates."""
         n, spheroid, by_n, by_lambda = prolate(self.frame.local(points), self.frame.focus)
-        values, gradients = directional(n, by_n, _SHAPE, self.lowest)
-        assert gradients is not None  # noqa: S101 - for the type checker
+        values, slopes = with_directional_slopes(n, _SHAPE, self.lowest)
         inner, outer = values @ self.endo, values @ self.epi
-        by_inner = np.einsum("nbc,b->nc", gradients, self.endo)
-        by_outer = np.einsum("nbc,b->nc", gradients, self.epi)
+        by_inner, by_outer = (np.einsum("in,nic->nc", slopes @ face, by_n) for face in (self.endo, self.epi))
         width = np.maximum(outer - inner, _THINNEST)
         depth = (spheroid - inner) / width
         slope = np.where((outer - inner > _THINNEST)[:, None], by_outer - by_inner, 0.0)
         return n, depth, by_n, (by_lambda - by_inner - depth[:, None] * slope) / width[:, None]
+
+    def across(self, points: Array) -> Array:
+        """(n, 3, 3) at patient points: rows are unit vectors across the wall, around and along, heart coordinates."""
+        out = self.depth(points)[3]
+        out = out / np.linalg.norm(out, axis=1, keepdims=True)
+        around = np.cross([0.0, 0.0, 1.0], out)
+        size = np.linalg.norm(around, axis=1, keepdims=True)
+        around = np.where(size > 1e-6, around / np.maximum(size, 1e-6), [1.0, 0.0, 0.0])
+        return np.stack([out, around, np.cross(out, around)], axis=1)
 
     def waves(self) -> NDArray[np.intp]:
         """(functions, 3) orders m, j, k of every function."""
@@ -260,25 +275,24 @@ class Shell:
 
     def functions(self, points: Array) -> Array:
         """(n, functions) at patient points (n, 3)."""
-        return self._functions(points, gradient=False)[0]
+        n, depth, _, _ = self.depth(points)
+        flat = directional(n, self.orders[:2], self.lowest)
+        through, _ = legendre(np.clip(depth, *DEPTHS) - 0.5, self.orders[2])
+        return np.concatenate([flat * p[:, None] for p in through], axis=1)
 
     def with_gradient(self, points: Array) -> tuple[Array, Array]:
         """`functions`, and their (n, functions, 3) derivatives by heart coordinates, 1/mm."""
-        values, gradients = self._functions(points, gradient=True)
-        assert gradients is not None  # noqa: S101 - for the type checker
-        return values, gradients
-
-    def _functions(self, points: Array, *, gradient: bool) -> tuple[Array, Array | None]:
         n, depth, by_n, by_depth = self.depth(points)
-        flat, slopes = directional(n, by_n if gradient else None, self.orders[:2], self.lowest)
+        flat, slopes = with_directional_slopes(n, self.orders[:2], self.lowest)
         within = np.clip(depth, *DEPTHS)
         through, steep = legendre(within - 0.5, self.orders[2])
         values = np.concatenate([flat * p[:, None] for p in through], axis=1)
-        if slopes is None:
-            return values, None
         by_depth = np.where((within == depth)[:, None], by_depth, 0.0)
-        parts = [
-            slopes * p[:, None, None] + (flat * s[:, None])[:, :, None] * by_depth[:, None, :]
-            for p, s in zip(through, steep, strict=True)
-        ]
-        return values, np.concatenate(parts, axis=1)
+        count = flat.shape[1]
+        found = np.empty((len(n), len(through) * count, 3))
+        across = np.matmul(slopes.transpose(1, 2, 0), by_n)
+        for k, (p, s) in enumerate(zip(through, steep, strict=True)):
+            part = found[:, k * count : (k + 1) * count]
+            np.multiply(across, p[:, None, None], out=part)
+            part += (flat * s[:, None])[:, :, None] * by_depth[:, None, :]
+        return values, found

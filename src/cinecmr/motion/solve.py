@@ -7,6 +7,7 @@ Kronecker product, solved by one Cholesky factor for each wave.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -23,39 +24,86 @@ if TYPE_CHECKING:
     Fast = NDArray[np.float32]
 
 
+LEAST = 0.15  # det F of any tissue point after a step: below, log det F goes on as a straight line
+_HALVINGS = 12
+_ROWS = 3  # residuals of a tissue point: its volume, and two shears
+
+
 @dataclass(frozen=True)
 class Tissue:
-    """Points of muscle at end-diastole, which keep their volume: det F = 1.
+    """Points of muscle at end-diastole, which keep their volume, and whose layers glide little on each other.
+
+    Residuals are log det F, which no fold can pay for, and C_rs and C_rt of C = F'F: r across the wall, s and t along.
 
     Attributes:
         slopes: (n, 3, functions) of the functions by heart coordinates, 1/mm.
-        weight: of a residual det F - 1.
+        across: (n, 3, 3) rows r, s, t, unit vectors in heart coordinates.
+        volume: weight of a residual log det F.
+        glide: weight of a residual C_rs or C_rt.
     """
 
     slopes: Fast
-    weight: float
+    across: Fast
+    volume: float
+    glide: float
 
     def gradients(self, table: Fast, waves: Fast) -> Fast:
-        """(n, t, 3, 3) F of a table (functions, waves, 3)."""
+        """(n, t, 3, 3) grad u of a table (functions, waves, 3)."""
         n, _, functions = self.slopes.shape
         by = (self.slopes.reshape(-1, functions) @ table.reshape(functions, -1)).reshape(n, 3, len(waves), 3)
         over = np.matmul(waves.T, by.transpose(0, 2, 1, 3).reshape(n, len(waves), 9))
         return np.asarray(over.reshape(n, -1, 3, 3).swapaxes(-1, -2))
 
+    def determinants(self, table: Fast, waves: Fast) -> Fast:
+        """(n, t) det F."""
+        return _determinant(self.gradients(table, waves) + np.eye(3, dtype=np.float32))[0]
+
+    def joined(self, other: Tissue) -> Tissue:
+        """The points of both."""
+        slopes, across = (np.concatenate([getattr(one, k) for one in (self, other)]) for k in ("slopes", "across"))
+        return Tissue(slopes, across, self.volume, self.glide)
+
     def linearise(self, table: Fast, waves: Fast) -> tuple[Fast, Fast]:
-        """Residuals (n, t), and their slopes (n, t, 9) by d u_i / d X_j, j before i."""
+        """Residuals (n, t, 3), and their slopes (n, t, 3, 9) by d u_i / d X_j, j before i."""
         f = self.gradients(table, waves) + np.eye(3, dtype=np.float32)
-        rows = (f[..., 0, :], f[..., 1, :], f[..., 2, :])
-        cofactors = np.stack([np.cross(rows[1], rows[2]), np.cross(rows[2], rows[0]), np.cross(rows[0], rows[1])], -2)
-        determinant = (rows[0] * cofactors[..., 0, :]).sum(axis=-1)
-        slopes = cofactors.swapaxes(-1, -2).reshape(*determinant.shape, 9)
-        return (self.weight * (determinant - 1)).astype(np.float32), (self.weight * slopes).astype(np.float32)
+        shape = f.shape[:2]
+        residuals, slopes = np.empty((*shape, _ROWS), np.float32), np.empty((*shape, _ROWS, 9), np.float32)
+        determinant, cofactors = _determinant(f)
+        near = np.maximum(determinant, LEAST)
+        residuals[..., 0] = self.volume * (np.log(near) + (determinant - near) / near)
+        slopes[..., 0, :] = (cofactors * (self.volume / near)[..., None, None]).swapaxes(-1, -2).reshape(*shape, 9)
+        lines = np.matmul(f, self.across.swapaxes(-1, -2)[:, None])  # columns F r, F s, F t
+        for row in (1, 2):
+            residuals[..., row] = self.glide * (lines[..., 0] * lines[..., row]).sum(axis=-1)
+            slope = self._outer(0, lines[..., row]) + self._outer(row, lines[..., 0])
+            slopes[..., row, :] = self.glide * slope.reshape(*shape, 9)
+        return residuals, slopes
+
+    def _outer(self, row: int, line: Fast) -> Fast:
+        return np.asarray(self.across[:, None, row, :, None] * line[:, :, None, :])
+
+    def at_rest(self) -> Fast:
+        """(3 n, 3 functions): the residuals of a small table that moves nothing else."""
+        r = self.slopes.swapaxes(1, 2)  # by d u_i / d X_j with i = j
+        rows = [self.volume * r]
+        along = np.einsum("njb,nrj->nrb", self.slopes, self.across)
+        for row in (1, 2):
+            first = along[:, 0, :, None] * self.across[:, row, None, :]
+            rows.append(self.glide * (first + along[:, row, :, None] * self.across[:, 0, None, :]))
+        return np.concatenate(rows).reshape(_ROWS * len(self.slopes), -1)
 
     def back(self, pulled: Fast, waves: Fast) -> Fast:
         """(functions, waves 3): the adjoint of `gradients`, of (n, t, 9)."""
         n, _, functions = self.slopes.shape
         over = np.matmul(waves, pulled).reshape(n, len(waves), 3, 3).transpose(0, 2, 1, 3)
         return np.asarray(self.slopes.reshape(-1, functions).T @ over.reshape(3 * n, -1))
+
+
+def _determinant(f: Fast) -> tuple[Fast, Fast]:
+    """Det F, and its slopes by F: the cofactors."""
+    rows = (f[..., 0, :], f[..., 1, :], f[..., 2, :])
+    cofactors = np.stack([np.cross(rows[1], rows[2]), np.cross(rows[2], rows[0]), np.cross(rows[0], rows[1])], -2)
+    return (rows[0] * cofactors[..., 0, :]).sum(axis=-1), cofactors
 
 
 @dataclass(frozen=True)
@@ -90,21 +138,31 @@ def _pulled(values: Fast, pull: Fast, waves: Fast) -> Fast:
 Blocks = list[tuple["Fast", "Fast", "Fast", "Fast"]]  # functions, waves, residuals, slopes
 
 
+Solver = Callable[["Fast"], "Fast"]
+
+
 def step(
-    table: Fast, evidence: Sequence[Evidence], tissue: Tissue, stiffness: Stiffness, waves: Fast, inner: int
-) -> tuple[Fast, float]:
-    """One Gauss-Newton step.
+    table: Fast,
+    evidence: Sequence[Evidence],
+    tissue: Tissue,
+    stiffness: Stiffness,
+    waves: Fast,
+    inner: int,
+    solver: Solver | None = None,
+) -> tuple[Fast, float, Solver]:
+    """One Gauss-Newton step, shortened until no tissue point folds.
 
     Args:
-        table: (functions, waves, 3) now.
+        table: (functions, waves, 3) now; no tissue point has det F below `LEAST`.
         evidence: pictures and faces.
         tissue: that keeps its volume.
         stiffness: of the motion.
         waves: (waves, t) at the frames.
         inner: steps of conjugate gradients.
+        solver: preconditioner of an earlier step; a new one is made when None.
 
     Returns:
-        The change of the table, and the cost before it.
+        The new table, the cost before it, and the preconditioner.
     """
     blocks: Blocks = []
     for one in evidence:
@@ -114,7 +172,7 @@ def step(
     off = table if stiffness.mean is None else table - stiffness.mean
     pull = stiffness.pull(off)
     cost = float((off * pull).sum()) + float((residual**2).sum()) + sum(float((r**2).sum()) for _, _, r, _ in blocks)
-    wanted = -pull - tissue.back(residual[..., None] * slopes, waves).reshape(table.shape)
+    wanted = -pull - tissue.back((residual[..., None] * slopes).sum(axis=2), waves).reshape(table.shape)
     for values, own, gap, slope in blocks:
         wanted = wanted - _pulled(values, gap[..., None] * slope, own)
 
@@ -123,15 +181,34 @@ def step(
         for values, own, _, slope in blocks:
             along = (displaced(values, x, own) * slope).sum(axis=-1)
             out = out + _pulled(values, along[..., None] * slope, own)
-        changes = tissue.gradients(x, waves).swapaxes(-1, -2).reshape(slopes.shape)
-        along = (changes * slopes).sum(axis=-1)
-        return np.asarray(out + tissue.back(along[..., None] * slopes, waves).reshape(x.shape))
+        changes = tissue.gradients(x, waves).swapaxes(-1, -2).reshape(*slopes.shape[:2], 9, 1)
+        pulled = np.matmul(np.matmul(slopes, changes).swapaxes(-1, -2), slopes)[:, :, 0]
+        return np.asarray(out + tissue.back(pulled, waves).reshape(x.shape))
 
-    solve = _preconditioner(blocks, tissue, stiffness, waves)
-    return _conjugate_gradients(product, wanted.astype(np.float32), solve, inner), cost
+    solver = solver or _preconditioner(blocks, tissue, stiffness, waves)
+    change = _conjugate_gradients(product, wanted.astype(np.float32), solver, inner)
+    return unfolded(table, change, tissue, waves), cost, solver
 
 
-def _preconditioner(blocks: Blocks, tissue: Tissue, stiffness: Stiffness, waves: Fast) -> Callable[[Fast], Fast]:
+def unfolded(table: Fast, change: Fast, tissue: Tissue, waves: Fast) -> Fast:
+    """The table with as much of a change, halved again and again, as squeezes no tissue point below `LEAST`.
+
+    Where points lie below it already, they may be no further below it, taken together, than they are.
+    """
+    before = _squeezed(table, tissue, waves)
+    for halved in range(_HALVINGS):
+        there = np.asarray(table + np.float32(0.5**halved) * change)
+        if _squeezed(there, tissue, waves) <= before:
+            return there
+    return table
+
+
+def _squeezed(table: Fast, tissue: Tissue, waves: Fast) -> float:
+    """By how much det F lies below `LEAST`, in all."""
+    return float(np.maximum(LEAST - tissue.determinants(table, waves), 0).sum())
+
+
+def _preconditioner(blocks: Blocks, tissue: Tissue, stiffness: Stiffness, waves: Fast) -> Solver:
     """Solves the equations as if every slope were the same at all times."""
     functions = tissue.slopes.shape[2]
     whole = np.zeros((functions, 3, functions, 3), np.float32)
@@ -142,7 +219,7 @@ def _preconditioner(blocks: Blocks, tissue: Tissue, stiffness: Stiffness, waves:
                 whole[:, i, :, j] += part
                 if i != j:
                     whole[:, j, :, i] += part
-    flow = (tissue.weight * tissue.slopes.transpose(0, 2, 1)).reshape(len(tissue.slopes), -1)
+    flow = tissue.at_rest()
     space = whole.reshape(3 * functions, 3 * functions) + flow.T @ flow
     shares, modes = eigh(waves.astype(np.float64) @ waves.T, np.diag(stiffness.time.astype(np.float64)))
     stiff = np.diag(np.repeat(stiffness.space, 3))

@@ -18,6 +18,7 @@ import torch
 from cinecmr.anatomy import View
 from cinecmr.errors import RefusedInput
 from cinecmr.evaluate.summary import summarise
+from cinecmr.geometry import lying_otherwise
 from cinecmr.io.files import write_text
 from cinecmr.io.subject import subject_name
 from cinecmr.learn.fit import fit
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from cinecmr.datasets import Case
@@ -67,7 +70,7 @@ SHOWN = 5  # names of visits that a line tells
 _SHORT = (30.0, 20.0)  # largest rotation, degrees, and shift, mm, of a run of hundreds of updates
 SPLITS = "splits.json"
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
-_HIGHER = ("dice", "correct", "share_of_true", "closeness", "called")  # beginnings of scores that are better the higher
+_HIGHER = ("dice", "correct", "share_of_true", "closeness")  # beginnings of scores that are better the higher
 _LOWER = ("abs_error", "hd95", "volume", "lvef_error", "rvef_error", "distance", "mapse_error", "gl_shortening_error")
 
 
@@ -218,14 +221,11 @@ def teach(
         splits = Splits.read(path)
         learned = _fewer(splits.of(cases, "train"), labelled, seed)
         learner = TASKS[task][0](of.settings, learned, splits.of(cases, "val"))
-        samples = learner.size
         score = _first_score(learner) if of.patience else ""
         recipe = of.recipe(learner, score, seed, Weights.of(start) if start else None)
         folder = out / recipe.key
         if world.first:
-            told = ", ".join(f"{len(people)} {name}" for name, people in splits.parts.items())
-            say(f"run {recipe.key}: {task}; people: {told}; {samples} samples to learn from, "
-                f"{recipe.schedule.updates} updates of {recipe.schedule.batch}")  # fmt: skip
+            say(_about(recipe, task, learner, splits))
         bar = Bar(recipe, task) if world.first else None
         with bar or nullcontext():
             listeners = together(bar, tensorboard(folder) if watch and world.first else None)
@@ -234,6 +234,14 @@ def teach(
             for line in tested(learner, network, splits.of(cases, "test"), folder, splits.sha256):
                 say(line)
         return folder / WEIGHTS
+
+
+def _about(recipe: Recipe, task: str, learner: Learner, splits: Splits) -> str:
+    people = ", ".join(f"{len(people)} {name}" for name, people in splits.parts.items())
+    return (
+        f"run {recipe.key}: {task}; people: {people}; {learner.size} samples to learn from, "
+        f"{recipe.schedule.updates} updates of {recipe.schedule.batch}"
+    )
 
 
 def _fewer(cases: list[Case], people: int, seed: int) -> list[Case]:
@@ -246,12 +254,32 @@ def _fewer(cases: list[Case], people: int, seed: int) -> list[Case]:
 
 def _usable(learner: Learner, say: Callable[[str], None]) -> list[Case]:
     """The visits that hold what the task learns from; the others are told, and are in no part of the split."""
-    found = labelled_only(learner.cases, lambda case: any(True for _ in learner.prepare(case)))
-    names = {case.subject for case in found}
-    missing = [subject_name(case.subject) for case in learner.cases if case.subject not in names]
+    affines: dict[str, NDArray[np.float64]] = {}
+
+    def holds(case: Case) -> bool:
+        try:
+            loaded = case.load()
+            if not any(True for _ in learner.prepare(replace(case, load=lambda: loaded))):
+                return False
+        except RefusedInput as refusal:
+            say(f"{subject_name(case.subject)} cannot be read: {refusal.message}  [{refusal.code}]")
+            return False
+        affines[case.subject] = learner.image(loaded[0]).affine
+        return True
+
+    found = labelled_only(learner.cases, holds)
+    missing = [case.subject for case in learner.cases if case.subject not in affines]
     if missing:
-        say(f"{len(missing)} visits lack what is learned here and are left out: {', '.join(missing[:SHOWN])}")
+        say(f"{len(missing)} visits lack what is learned here and are left out: {_named(missing)}")
+    names = list(affines)
+    if turned := [names[n] for n in lying_otherwise(list(affines.values()))]:
+        say(f"{len(turned)} of {len(names)} images lie in their files otherwise than most, turned or mirrored, and are "
+            f"harder to learn with them; store all alike: {_named(turned)}")  # fmt: skip
     return found
+
+
+def _named(subjects: Sequence[str]) -> str:
+    return ", ".join(map(subject_name, subjects[:SHOWN])) + (", ..." if len(subjects) > SHOWN else "")
 
 
 def _first_score(learner: Learner) -> str:
@@ -274,11 +302,8 @@ def tested(learner: Learner, network: nn.Module, cases: Sequence[Case], folder: 
     rows: dict[str, dict[str, float]] = {}
     with torch.inference_mode():
         for case in cases:
-            study, _ = case.load()
-            truth = learner.truth(case)
             try:
-                found = learner.predict(network, study, truth.cycle)
-                rows[subject_name(case.subject)] = learner.score(found, truth, study)
+                rows[subject_name(case.subject)] = learner.examine(network, case)
             except RefusedInput:
                 rows[subject_name(case.subject)] = {}  # a failure, and counted as one
     names = list(dict.fromkeys(name for row in rows.values() for name in row))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cinecmr.analyze.session import Session
+    from cinecmr.analyze.sureness import Sureness
     from cinecmr.study import Findings, Image
 
 LOG, DUE, LABELS = "edits.jsonl", ".exports-due", "labels_sax.nii.gz"
@@ -45,6 +46,7 @@ class _Drawn:
 
     labels: NDArray[np.uint8]
     source: str
+    sureness: Sureness | None  # of the model, as long as the labels are its own
 
     def segment(self, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
         """(x, y, z, t), those on the desk."""
@@ -82,6 +84,7 @@ class Desk:
         self.lock, self.exporting, self.revision = threading.RLock(), threading.Lock(), 0
         self.found = self._measure()
         self.first = self._first_numbers()
+        self.beyond = self._told().keys() - self.found.measurements.keys() - self.first.keys()
         if (out / DUE).exists() or not self._as_written():
             self._keep()
             self.export()
@@ -184,6 +187,8 @@ class Desk:
         what["n"], what["at"] = len(self.log), datetime.now(UTC).isoformat(timespec="seconds")
         if self.reader:
             what["reader"] = self.reader
+        if self.beyond:
+            what["withheld"], self.beyond = sorted(self.beyond), set()
         try:
             self.found = self._measure()
         except RefusedInput:
@@ -196,17 +201,24 @@ class Desk:
 
     # ---- what follows ----
     def _measure(self) -> Findings:
-        source = self._source()
-        found = pipeline.analyze(self.session.study, _Drawn(self.labels, source), ed=self.ed, es=self.es)
-        count = len(self._standing())
-        if not count:
-            return found
-        message = f"{count} correction{'s' * (count > 1)} by a reader; {LOG} lists them"
-        return replace(found, flags=(*found.flags, Flag("labels-corrected", Severity.NOTE, message)))
-
-    def _source(self) -> str:
         drawn = any(one["action"] == "labels" for one in self._standing())
-        return f"{self.session.source}, {dicom_out.CORRECTED}" if drawn else self.session.source
+        kept = self.session
+        source = f"{kept.source}, {dicom_out.CORRECTED}" if drawn else kept.source
+        labels = _Drawn(self.labels, source, None if drawn else kept.sureness)
+        found = pipeline.analyze(kept.study, labels, ed=self.ed, es=self.es)
+        return replace(found, flags=found.flags + self._flags())
+
+    def _flags(self) -> tuple[Flag, ...]:
+        """What the corrections did beside changing numbers."""
+        flags, count = [], len(self._standing())
+        if count:
+            message = f"{count} correction{'s' * (count > 1)} by a reader; {LOG} lists them"
+            flags.append(Flag("labels-corrected", Severity.NOTE, message))
+        lost = sorted({name for one in self.log for name in one.get("withheld", [])})
+        if lost:
+            message = f"{', '.join(lost)} do not follow from labels alone and are withheld since contours changed"
+            flags.append(Flag("not-recomputed", Severity.REFUSE, f"{message}: analyse again with --labels {LABELS}"))
+        return tuple(flags)
 
     def _keep(self) -> None:
         """Labels, numbers and log on disk; the rest is due."""
@@ -267,15 +279,18 @@ class Desk:
                     numbers[name] = before
         return numbers
 
-    def _as_written(self) -> bool:
-        """Whether the numbers on disk are those of the labels on disk; an editor may have changed the labels."""
+    def _told(self) -> dict[str, float]:
+        """The numbers on disk."""
         try:
             kept = json.loads((self.out / "findings.json").read_text("utf-8"))["measurements"]
-            told = {name: float(one["value"]) for name, one in kept.items()}
+            return {name: float(one["value"]) for name, one in kept.items()}
         except (OSError, ValueError, KeyError, TypeError):
-            return False
-        now = {name: one.value for name, one in self.found.measurements.items()}
-        return told.keys() == now.keys() and all(np.isclose(told[name], now[name], rtol=1e-9) for name in now)
+            return {}
+
+    def _as_written(self) -> bool:
+        """Whether the numbers on disk are those of the labels on disk; an editor may have changed the labels."""
+        told, now = self._told(), {name: one.value for name, one in self.found.measurements.items()}
+        return now.keys() <= told.keys() and all(np.isclose(told[name], now[name], rtol=1e-9) for name in now)
 
 
 def _differences(before: Findings, after: Findings) -> dict[str, list[float | None]]:

@@ -7,7 +7,7 @@
   const frames = data.times.length;
   const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   const state = {
-    frame: 0, playing: false, speed: 1, grid: true, chosen: 0, contours: true, level: 0.5, window: 0.5,
+    frame: 0, playing: false, speed: 1, grid: true, chosen: 0, contours: true, arrows: false, level: 0.5, window: 0.5,
     shown: { endo: true, epi: true, rv: true },
   };
   let clock = 0; // position in the beat, in frames, with its fraction
@@ -89,6 +89,27 @@
     pen.imageSmoothingQuality = state.grid && !width ? "low" : "high"; // many small pictures must keep time
     pen.drawImage(tile.small, 0, 0, wide, high);
     if (state.contours && tile.contours) outline(tile, pen, t, wide, high, width ? wide / 130 : Math.max(1.4, wide / 260));
+    if (state.arrows && tile.arrows) arrows(tile, pen, t, wide, high);
+  }
+
+  function arrows(tile, pen, t, wide, high) { // from where muscle was at end-diastole to where it is
+    const u = wide / tile.width / data.coordinate, v = high / tile.height / data.coordinate, half = data.coordinate / 2;
+    const from = tile.arrows.from, by = tile.arrows.by[t] || [], tip = Math.max(2, wide / 110);
+    pen.beginPath();
+    for (let i = 0; i < by.length; i += 2) {
+      const x = (from[i] + half) * u, y = (from[i + 1] + half) * v, dx = by[i] * u, dy = by[i + 1] * v, size = Math.hypot(dx, dy);
+      if (size < 1) continue;
+      pen.moveTo(x, y);
+      pen.lineTo(x + dx, y + dy);
+      for (const turn of [2.6, -2.6]) {
+        const c = Math.cos(turn) * tip / size, s = Math.sin(turn) * tip / size;
+        pen.moveTo(x + dx, y + dy);
+        pen.lineTo(x + dx + c * dx - s * dy, y + dy + s * dx + c * dy);
+      }
+    }
+    pen.lineWidth = Math.max(1, wide / 320);
+    pen.strokeStyle = "#fff05a";
+    pen.stroke();
   }
 
   function outline(tile, pen, t, wide, high, line) {
@@ -182,6 +203,13 @@
     draw();
   }
 
+  function toggleArrows() {
+    if (!at("arrows")) return;
+    state.arrows = !state.arrows;
+    at("arrows").setAttribute("aria-pressed", String(state.arrows));
+    draw();
+  }
+
   function goTo(phase) {
     const event = data.events.find((one) => one.phase === phase);
     if (event) { play(false); go(event.frame); }
@@ -195,6 +223,7 @@
     ArrowUp: () => choose(state.chosen - 1),
     ArrowDown: () => choose(state.chosen + 1),
     c: toggleContours,
+    m: toggleArrows,
     g: () => { state.grid = !state.grid; choose(state.chosen); },
     d: () => goTo("ED"),
     s: () => goTo("ES"),
@@ -229,6 +258,7 @@
     at("up").addEventListener("click", () => choose(state.chosen - 1));
     at("down").addEventListener("click", () => choose(state.chosen + 1));
     at("contours").addEventListener("click", toggleContours);
+    if (at("arrows")) at("arrows").addEventListener("click", toggleArrows);
     player.querySelectorAll("[data-contour]").forEach((box) => box.addEventListener("change", () => { state.shown[box.dataset.contour] = box.checked; draw(); }));
     for (const name of ["level", "window"]) at(name).addEventListener("input", (event) => { state[name] = event.target.value / 100; draw(); });
     at("reset").addEventListener("click", () => { state.level = state.window = 0.5; at("level").value = at("window").value = 50; draw(); });

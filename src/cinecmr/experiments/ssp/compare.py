@@ -217,7 +217,8 @@ def settled(path: Path, plan: Plan) -> Plan:
     told = json.loads(path.read_text("utf-8"))
     found = replace(plan, updates=told["updates"], pretrain_updates=told["pretrain_updates"])
     asked = json.loads(json.dumps(asdict(found)))
-    same = all(asked[key] == told[key] for key in asked if key != "inits")  # starts may be added, and left out
+    free = ("inits", "protocols")  # these may be added, and left out: every training stays what it is
+    same = all(asked[key] == told[key] for key in asked if key not in free)
     if not same or not set(plan.methods) <= set(told["pretrain_updates"]):
         raise RefusedInput("other-study", f"{path} is of a study with other settings; give a new folder")
     return found

@@ -144,8 +144,6 @@ class Laboratory:
         folder = (
             self.out / PRIORS / ("ours-" + hash_of([asdict(settings), self.scale.frames, self.scale.matrix, VERSION]))
         )
-        if method == META:  # the second round starts from the mean of these very subjects
-            folder = folder / f"of-{start.subjects}"
         found = cohort_prior(names, self._tagged, folder, method=method, settings=settings)
         return replace(found, by_ejected=np.zeros_like(found.by_ejected)) if start.kind == starts.FLAT else found
 

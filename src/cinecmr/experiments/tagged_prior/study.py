@@ -15,12 +15,15 @@ from cinecmr.experiments.tagged_prior.laboratory import Laboratory
 from cinecmr.experiments.tagged_prior.rows import Fit
 from cinecmr.experiments.tagged_prior.starts import NETWORK
 from cinecmr.learn.progress import clock
+from cinecmr.phantom.stacks import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cinecmr.experiments.table import Table
+    from cinecmr.experiments.scoring import Scored
+    from cinecmr.experiments.table import Row, Table
+    from cinecmr.experiments.tagged_prior.scales import Scale
     from cinecmr.experiments.tagged_prior.starts import Start
 
     Todo = dict[tuple[Start, str], tuple[int, ...]]
@@ -75,21 +78,29 @@ def reproduce(
     if only_list:
         return None
     _fit(lab, missing, wanted, say)
-    scored = {}
-    for row in table.rows:
-        assert isinstance(row, Fit)  # noqa: S101 - for the type checker
-        found = [lab.kept(row.start, row.training.data, n, (row.steps,)) for n in range(size.tested)]
-        scored[row.labels] = [[one for one in found if one is not None]]
-    about = provenance.about(
-        started, "torch", device_name=device, table=table.name, scale=size.name, preset=preset,
-        subjects=f"{size.tested} of each cohort; priors of {', '.join(map(str, size.sizes))}",
-        network=f"{'-'.join(map(str, size.network.widths))}, {size.network.points} points, rate {size.network.rate:g}, "
-        f"{size.network.steps} steps",
-        images=f"{size.frames or 'all'} frames, matrix {size.matrix or 'of the scanner'}",
-    )  # fmt: skip
+    scored = {row.labels: [_scored(row, lab)] for row in table.rows}
+    about = provenance.about(started, "torch", device_name=device, table=table.name, preset=preset, **_facts(size))
     page = told(table, scored, size, about, results or out)
     figures.beside(name, table, lab, page)
     return page
+
+
+def _scored(row: Row, lab: Laboratory) -> list[Scored]:
+    assert isinstance(row, Fit)  # noqa: S101 - for the type checker
+    found = [lab.kept(row.start, row.training.data, n, (row.steps,)) for n in range(lab.scale.tested)]
+    return [one for one in found if one is not None]
+
+
+def _facts(size: Scale) -> dict[str, str]:
+    """What a table says of its size."""
+    network = size.network
+    return {
+        "scale": size.name,
+        "subjects": f"{size.tested} of each cohort; priors of {', '.join(map(str, size.sizes))}",
+        "network": f"{'-'.join(map(str, network.widths))}, {network.points} points, rate {network.rate:g}, "
+        f"{network.steps} steps",
+        "images": f"{size.frames or 'all'} frames, matrix {size.matrix or 'of the scanner'}, phantom version {VERSION}",
+    }
 
 
 def todo(table: Table, lab: Laboratory) -> Todo:

@@ -1,0 +1,127 @@
+"""Rules of shape: a heart keeps them, and each way of breaking one is told with its slice and figure."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cinecmr.anatomy import Structure
+from cinecmr.measure.coherence import coherence_flags, length_flags, signs
+
+AFFINE = np.diag([1.5, 1.5, 10.0, 1.0])
+ACDC = Path(__file__).resolve().parents[3] / "shared" / "real" / "acdc"
+
+
+def heart(radii=(8, 12, 14, 14, 13, 11, 8, 4), size=72):
+    """Discs of these radii, pixels, in a wall of six."""
+    x, y = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
+    labels = np.zeros((size, size, len(radii)), np.uint8)
+    for z, radius in enumerate(radii):
+        far = np.hypot(x - size / 2, y - size / 2)
+        labels[..., z][far < radius + 6] = Structure.MYO
+        labels[..., z][far < radius] = Structure.LV
+    return labels
+
+
+def codes(labels, phase="ED"):
+    return [flag.code for flag in coherence_flags(labels, AFFINE, phase)]
+
+
+def test_a_heart_keeps_every_rule():
+    found = signs(heart(), AFFINE)
+    assert coherence_flags(heart(), AFFINE, "ED") == []
+    assert np.nanmax(found.open_share) == 0
+    assert np.nanmax(found.second_piece) == 0
+
+
+def test_the_jump_is_the_departure_from_the_mean_of_the_neighbours_as_a_share_of_the_largest():
+    labels = heart()
+    labels[:, :, 3] = 0
+    area = (labels == Structure.LV).sum(axis=(0, 1))
+    expected = (area[2] + area[4]) / 2 / area.max()
+    assert signs(labels, AFFINE).jump[3] == pytest.approx(expected)
+    (flag,) = coherence_flags(labels, AFFINE, "ED")
+    assert flag.code == "area-jump"
+    assert flag.message.startswith(f"slice 3 at ED: the LV's area lies {100 * expected:.0f} % of the largest off")
+
+
+def test_a_contracted_heart_may_taper_in_larger_steps():
+    labels = heart((8, 12, 14, 14, 13.5, 9, 8, 4))
+    worst = np.nanmax(signs(labels, AFFINE).jump)
+    assert 0.22 < worst < 0.3
+    assert codes(labels, "ED") == ["area-jump"]
+    assert codes(labels, "ES") == []
+
+
+def test_half_a_wall_is_half_the_border_in_the_open():
+    labels = heart()
+    plane = labels[:, :, 4]
+    plane[36:][plane[36:] == Structure.MYO] = 0
+    assert signs(labels, AFFINE).open_share[4] == pytest.approx(0.5, abs=0.02)
+    assert codes(labels) == ["open-wall"]
+
+
+def test_the_outflow_tract_and_the_apex_may_be_open():
+    labels = heart()
+    for z in (0, 7):
+        labels[..., z][labels[..., z] == Structure.MYO] = 0
+    assert codes(labels) == []
+
+
+def test_a_second_piece_of_the_cavity_is_told_with_its_size():
+    labels = heart()
+    labels[5:12, 5:12, 4] = Structure.LV
+    labels[3:14, 3:14, 4][labels[3:14, 3:14, 4] == 0] = Structure.MYO
+    share = 49 / (heart()[..., 4] == Structure.LV).sum()
+    assert signs(labels, AFFINE).second_piece[4] == pytest.approx(share)
+    assert codes(labels) == ["several-pieces"]
+
+
+def test_slices_that_nobody_looked_at_break_no_rule():
+    labels = heart()
+    labels[:, :, 3] = Structure.UNSEEN
+    assert codes(labels) == []
+    assert coherence_flags(np.full_like(labels, Structure.UNSEEN), AFFINE, "ED") == []
+    assert coherence_flags(np.zeros_like(labels), AFFINE, "ED") == []
+
+
+@pytest.mark.parametrize(("mm", "flagged"), [(80.0, False), (109.0, False), (111.0, True), (51.0, False), (49.0, True)])
+def test_short_and_long_axis_may_differ_by_a_slice_and_twenty_millimetres(mm, flagged):
+    found = length_flags(heart(), AFFINE, mm)  # 8 slices of 10 mm
+    assert [flag.code for flag in found] == ["lengths-differ"] * flagged
+    assert length_flags(heart(), AFFINE, float("nan")) == []
+
+
+def wounded(labels, kind):
+    """Expert labels with one gross fault in their middle."""
+    labels = labels.copy()
+    held = np.flatnonzero((labels == Structure.LV).any(axis=(0, 1)))
+    plane = labels[:, :, held[len(held) // 2]]
+    if kind == "lost":
+        plane[:] = 0
+    elif kind == "swapped":
+        plane[:] = np.choose(plane, [0, 3, 2, 1])
+    elif kind == "no wall":
+        plane[: int(np.argwhere(plane == Structure.LV)[:, 0].mean())][
+            plane[: int(np.argwhere(plane == Structure.LV)[:, 0].mean())] == Structure.MYO
+        ] = 0
+    else:
+        plane[ndimage.binary_dilation(plane == Structure.LV, iterations=6)] = Structure.LV
+    return labels
+
+
+@pytest.mark.skipif(not ACDC.is_dir(), reason="needs the real label maps of ../shared/real/acdc")
+def test_readers_of_real_hearts_keep_the_rules_and_gross_faults_in_their_labels_are_caught():
+    kept, caught, tried = [], 0, 0
+    for folder in sorted(ACDC.iterdir())[:10]:
+        file = nib.load(folder / f"{folder.name}_ED_gt.nii.gz")
+        labels = np.asarray(file.dataobj).astype(np.uint8)
+        affine = np.diag([*map(float, file.header.get_zooms()[:3]), 1.0])
+        kept.append(not coherence_flags(labels, affine, "ED"))
+        for kind in ("lost", "swapped", "no wall", "wide"):
+            tried += 1
+            caught += bool(coherence_flags(wounded(labels, kind), affine, "ED"))
+    assert sum(kept) >= 9
+    assert caught >= 0.95 * tried
