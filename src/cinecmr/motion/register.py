@@ -8,7 +8,6 @@ periodic, and exactly zero at end-diastole. The recipe of the tagged-informed pr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -253,18 +252,21 @@ def _evidence(
 ) -> list[Evidence]:
     found: list[Evidence] = []
     levels = [level for level, _ in settings.levels]
-    see = partial(picture, shell=shell, levels=levels, rng=rng, near_wall=settings.depths, edge=settings.edge)
+
+    def see(image: Image, rest: int, contrast: float, most: int, weight: float) -> Picture | None:
+        return picture(image, shell, rest, levels, contrast, most, rng, weight, settings.depths, settings.edge)
+
     for view, image in images.items():
         if image.frames < 2:
             continue
         if view is View.SAX:
             contrast = _contrast(image, labels, ed)
-            one = see(image, ed=ed, contrast=contrast, most=settings.pixels, weight=settings.short_axis)
+            one = see(image, ed, contrast, settings.pixels, settings.short_axis)
         else:
             own = beat.cycle_shares(image)
             rest = nearest(own, float(shares[ed]))
             contrast, most = _spread(image, shell, rest), settings.pixels // 3
-            one = see(image, ed=rest, contrast=contrast, most=most, weight=settings.long_axis)
+            one = see(image, rest, contrast, most, settings.long_axis)
         if one is not None:
             one.hidden = beat.dark_frames(image)
             if view is not View.SAX:
