@@ -340,7 +340,8 @@ class Scene:
         band = self.chest.trabecula_right * (0.5 + 0.8 * self._strand(at, z)) * apical
         codes[cavity & (depth < np.maximum(band, self.chest.lining[1]))] = Tissue.MYOCARDIUM
         inside = np.flatnonzero(cavity & (z < s.rv_top - 15))
-        sheets = self._texture(*(values.ravel()[inside] for values in (spots.x, spots.y, z)), _SHEET_STEP)
+        there_x, there_y, there_z = (values.ravel()[inside] for values in (spots.x, spots.y, z))
+        sheets = self._texture(there_x, there_y, there_z, _SHEET_STEP)
         thick = _SHEET_SHARE * self.chest.trabecula_right * apical.ravel()[inside]
         codes.ravel()[inside[np.abs(sheets) < thick]] = Tissue.MYOCARDIUM
 
