@@ -210,10 +210,8 @@ class Scene:
             spots: at this moment.
         """
         s, rest, lv = self.surfaces, self._rest, self.heart.lv
-        if s is rest:
-            return spots.noise
         muscle = np.flatnonzero((codes == Tissue.MYOCARDIUM) & (spots.r < s.epi.ravel()[spots.at]))
-        if not len(muscle):
+        if s is rest or not len(muscle):
             return spots.noise
         x, y, z, r = (values.ravel()[muscle] for values in (spots.x, spots.y, spots.z, spots.r))
         at = spots.at.ravel()[muscle]
