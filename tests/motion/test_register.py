@@ -67,11 +67,13 @@ def test_every_step_but_a_change_of_level_costs_less(fitted):
 
 def test_long_axis_views_show_the_motion_along_the_axis(heart):
     time, truth, wall = at_es(heart)
-    study, pictures = heart[0], replace(QUICK, face=0.0)
+    # Pictures alone: labels know the planes of apex and base, and short-axis slices alone invent a way along the axis.
+    study, pictures = heart[0], replace(QUICK, face=0.0, short_axis=0.1, long_axis=4.0)
     both, alone = (register(one, truth.labels[SAX], settings=pictures) for one in (study, study[View.SAX]))
     true = truth.motion.displacement(wall.points, time)
     off = [np.abs((r.motion.displacement(wall.points, time) - true) @ wall.long_axis).mean() for r in (both, alone)]
-    assert off[0] < 0.8 * off[1]
+    assert off[0] < 0.5 * np.abs(true @ wall.long_axis).mean()
+    assert off[0] < 0.5 * off[1]
 
 
 def test_the_same_study_gives_the_same_motion(tiny_heart):
