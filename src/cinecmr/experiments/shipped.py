@@ -42,7 +42,7 @@ class Shipped:
 
     pool: PoolRecipe = field(default_factory=lambda: PoolRecipe(subjects=1800))
     optimiser: Optimiser = field(default_factory=Optimiser)
-    schedule: Schedule = field(default_factory=lambda: Schedule(updates=4200))
+    schedule: Schedule = field(default_factory=lambda: Schedule(updates=5500))
     seed: int = 0
     settings: SegmentationSettings | None = None
 
