@@ -39,7 +39,8 @@ FINGERPRINTS = {
 def test_a_seed_still_makes_the_stack_that_this_version_promises(seed):
     """A seed is a promise: the weights' card names seeds and `VERSION`, and anyone may make that pool again.
 
-    A change of any draw or surface shows here. If it is meant, raise `stacks.VERSION` and put new numbers. The tolerances are for the last bits of other processors.
+    A change of any draw or surface shows here. If it is meant, raise `stacks.VERSION` and put new numbers. The
+    tolerances are for the last bits of other processors.
     """
     counts, means = FINGERPRINTS[seed]
     [(image, labels)] = training_stacks(seed, StackRecipe(pixels=32, pixel_mm=5.0, slices=3), moments=1)
