@@ -1,6 +1,7 @@
 """A study cannot harm another: in its own process, with an end to its time and memory."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -28,10 +29,9 @@ def request(hearts, out, name="Smith^John_0", **more):
 
 @pytest.fixture
 def endless(hearts, tmp_path):
-    """A cohort of two, and a third study whose file never ends: a pipe that nobody writes."""
+    """A cohort of two, and a third study without labels, which a network takes long to find."""
     made = hearts(2)
-    (made.folder / "endless_9").mkdir()
-    os.mkfifo(made.folder / "endless_9" / "sax.nii.gz")
+    shutil.copytree(made.folder / next(iter(made.ml)), made.folder / "endless_9")
     return made
 
 
@@ -50,7 +50,7 @@ def test_one_process_measures_study_after_study(hearts, tmp_path):
 def test_a_study_that_takes_too_long_ends_and_the_next_is_measured(endless, tmp_path):
     bench, limit = Bench(), settings(time_limit_s=25.0)
     started = time.monotonic()
-    hung = bench.measure(request(endless, tmp_path / "out", "endless_9", labels=""), settings(time_limit_s=1.0))
+    hung = bench.measure(request(endless, tmp_path / "out", "endless_9", labels=""), Settings(time_limit_s=1.0))
     assert (hung["state"], hung["cause"], hung["attempts"]) == ("failed", "time-limit", 1)
     assert time.monotonic() - started < 120
     assert bench.measure(request(endless, tmp_path / "out"), limit)["state"] in ("done", "flagged")
@@ -75,13 +75,13 @@ def test_a_process_that_is_killed_again_and_again_is_entered_as_such(endless, tm
             return super().measure(asked)
 
     monkeypatch.setattr("cinecmr.cohort.isolation.Child", Mortal)
-    found = Bench().measure(request(endless, tmp_path / "out", "endless_9", labels=""), settings())
+    found = Bench().measure(request(endless, tmp_path / "out", "endless_9", labels=""), Settings())
     assert (found["state"], found["cause"], found["attempts"]) == ("failed", "process-died", 3)
     assert len(made) == 3
 
 
 def test_a_process_whose_worker_is_gone_goes_too_and_takes_its_unpacked_files_along(endless, tmp_path):
-    child = Child(settings())
+    child = Child(Settings())
     asking = threading.Thread(target=child.measure, args=(request(endless, tmp_path, "endless_9", labels=""),))
     asking.start()
     time.sleep(0.5)

@@ -107,11 +107,11 @@ def test_the_lateral_tricuspid_hinge_comes_down_with_the_phantoms_valve(beating)
         assert la.tapse(lateral, axis, 0, frame) == pytest.approx(true, abs=1.2 * np.linalg.norm(affine[:3, 0]))
 
 
-def test_atrial_volumes_by_area_and_length_are_within_a_fifth_though_no_atrium_is_an_ellipsoid(beating):
+def test_atrial_volumes_by_area_and_length_are_within_three_tenths_though_no_atrium_is_an_ellipsoid(beating):
     shown = {view: la.outline(*data, Structure.LA, valve_ends(*data)) for view, data in beating.seen.items()}
     curve = la.atrial_curve(shown[TWO], shown[FOUR])
     true = np.array([row[Structure.LA] for row in beating.atria_ml])
-    np.testing.assert_allclose(curve, true, rtol=0.2)
+    np.testing.assert_allclose(curve, true, rtol=0.3)
     assert curve.argmax() == true.argmax()
 
 

@@ -127,7 +127,7 @@ def _opened(path: Path) -> Iterator[Path]:
         yield path
         return
     with unpacked([path]) as place:
-        yield place
+        yield place / "0"  # the folder of the first archive: the manifest lies beside its files
 
 
 def _load(name: str, fields: Mapping[str, Path]) -> tuple[Study, Findings]:
