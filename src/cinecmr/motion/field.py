@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cinecmr.motion.shell import HeartFrame, Shell
+from cinecmr.motion.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +30,9 @@ def time_waves(shares: Array | float, count: int) -> Array:
     """
     angle = 2 * np.pi * np.atleast_1d(np.asarray(shares, np.float64))
     return np.stack([row for k in range(1, count + 1) for row in (np.sin(k * angle), np.cos(k * angle) - 1)])
+
+
+KIND = "cinecmr wall motion"
 
 
 @dataclass(frozen=True)
@@ -112,14 +115,8 @@ class WallMotion:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all."""
-        from safetensors.numpy import save_file
-
-        from cinecmr.io.files import write_atomically
-
-        tensors = {name: np.ascontiguousarray(value) for name, value in self.tensors().items()}
-        facts = {"kind": "cinecmr wall motion", "source": self.source, "units": "mm, patient RAS, shares of the cycle"}
-        metadata = {"facts": json.dumps(facts)}
-        write_atomically(path, lambda target: save_file(tensors, target, metadata=metadata))
+        facts = {"source": self.source, "units": "mm, patient RAS, shares of the cycle"}
+        write_tensors(path, KIND, self.tensors(), facts)
 
     @classmethod
     def load(cls, path: Path) -> WallMotion:
@@ -128,13 +125,7 @@ class WallMotion:
         Raises:
             ValueError: another kind of file.
         """
-        from safetensors import safe_open
-
-        with safe_open(path, "np") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            if facts.get("kind") != "cinecmr wall motion":
-                raise ValueError(f"{path.name} holds no wall motion of cinecmr")
-            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        held, facts = read_tensors(path, KIND)
         focus, length, lowest, ed = (float(value) for value in held["scalars"])
         frame = HeartFrame(held["turn"], held["origin"], focus, length)
         around, along, through = (int(value) for value in held["orders"])

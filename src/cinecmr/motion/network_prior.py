@@ -6,16 +6,17 @@ robust mean, so that weights the pictures leave free agree.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
 from safetensors.torch import load_file, save_file
 
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_atomically
 from cinecmr.motion.cohort import META
 from cinecmr.motion.published import Published, average, register_published
+from cinecmr.motion.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,10 +50,8 @@ class NetworkPrior:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all."""
-        facts = {"kind": KIND, "settings": asdict(self.settings), "subjects": self.subjects, "method": self.method}
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.weights.items()}
-        metadata = {"facts": json.dumps(facts)}
-        write_atomically(path, lambda target: save_file(tensors, target, metadata=metadata))
+        facts = {"settings": asdict(self.settings), "subjects": self.subjects, "method": self.method}
+        write_tensors(path, KIND, {name: value.detach().cpu().numpy() for name, value in self.weights.items()}, facts)
 
     @classmethod
     def load(cls, path: Path) -> NetworkPrior:
@@ -61,15 +60,11 @@ class NetworkPrior:
         Raises:
             ValueError: another kind of file.
         """
-        from safetensors import safe_open
-
-        with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-        if facts.get("kind") != KIND:
-            raise ValueError(f"{path.name} holds no network prior of cinecmr")
+        held, facts = read_tensors(path, KIND)
         told = facts["settings"]
         settings = Published(**(told | {"widths": tuple(told["widths"])}))
-        return cls(load_file(path), settings, facts["subjects"], facts["method"])
+        weights = {name: torch.from_numpy(value) for name, value in held.items()}
+        return cls(weights, settings, facts["subjects"], facts["method"])
 
 
 def networks(

@@ -9,7 +9,6 @@ Source: tagged-informed INR motion prior, section "prior"; specification, sectio
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from cinecmr.anatomy import Structure
 from cinecmr.errors import RefusedInput
+from cinecmr.motion.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,15 +100,9 @@ class Prior:
 
     def save(self, path: Path) -> None:
         """Write a safetensors file, whole or not at all."""
-        from safetensors.numpy import save_file
-
-        from cinecmr.io.files import write_atomically
-
-        facts = {"kind": KIND, "ejected": self.ejected, "orders": self.orders, "subjects": self.subjects,
-                 "method": self.method}  # fmt: skip
         tensors = {"mean": self.mean.astype(np.float32), "by_ejected": self.by_ejected.astype(np.float32)}
-        metadata = {"facts": json.dumps(facts)}
-        write_atomically(path, lambda target: save_file(tensors, target, metadata=metadata))
+        facts = {name: getattr(self, name) for name in ("ejected", "orders", "subjects", "method")}
+        write_tensors(path, KIND, tensors, facts)
 
     @classmethod
     def load(cls, path: Path) -> Prior:
@@ -117,13 +111,8 @@ class Prior:
         Raises:
             ValueError: another kind of file.
         """
-        from safetensors import safe_open
-
-        with safe_open(path, "np") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            if facts.get("kind") != KIND:
-                raise ValueError(f"{path.name} holds no motion prior of cinecmr")
-            mean, slope = (file.get_tensor(name).astype(np.float64) for name in ("mean", "by_ejected"))
+        held, facts = read_tensors(path, KIND)
+        mean, slope = (held[name].astype(np.float64) for name in ("mean", "by_ejected"))
         around, along, through = facts["orders"]
         return cls(mean, slope, facts["ejected"], (around, along, through), facts["subjects"], facts["method"])
 
