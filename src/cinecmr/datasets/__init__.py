@@ -14,7 +14,8 @@ from cinecmr.errors import RefusedInput
 
 __all__ = ["Case", "Layout", "Problem", "dataset", "names"]
 
-_OTHERS = {"label_maps", "page", "run", "synthetic", "tables"}  # public files of this room that are no layout
+# public files of this room that are no layout
+_OTHERS = {"label_maps", "long_axis_frames", "page", "run", "synthetic", "tables"}
 
 
 def names() -> tuple[str, ...]:

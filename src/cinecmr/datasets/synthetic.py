@@ -1,4 +1,4 @@
-"""A pool of synthetic short-axis stacks on disk, made once and read by every training run.
+"""Pools of synthetic samples on disk, made once and read by every training run; that of short-axis stacks.
 
 Shards are written whole, so making a pool can be killed and goes on where it stopped; a shard depends only on its
 number and the recipe, so pools made with any number of workers are equal.
@@ -11,7 +11,7 @@ import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,23 +26,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PoolRecipe:
-    """Which stacks a pool holds.
+class Pool:
+    """Whose samples a pool holds; what they are says the recipe that adds to this.
 
     Attributes:
         subjects: number of synthetic subjects; their seeds are `first_seed` and following.
-        moments: stacks of each subject.
+        moments: of each subject.
         per_shard: subjects in one file.
-        stack: see `StackRecipe`.
-        version: of the phantom that makes them.
     """
 
     subjects: int = 1200
     first_seed: int = 0
     moments: int = 2
     per_shard: int = 25
-    stack: StackRecipe = field(default_factory=StackRecipe)
-    version: int = VERSION
 
     def __post_init__(self) -> None:
         if self.subjects % self.per_shard:
@@ -59,35 +55,57 @@ class PoolRecipe:
         settings = {k: v for k, v in asdict(self).items() if k != "subjects"}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
 
+    def seeds(self, number: int) -> range:
+        """Of the subjects of one shard."""
+        first = self.first_seed + number * self.per_shard
+        return range(first, first + self.per_shard)
+
+    def shard(self, number: int) -> dict[str, NDArray[Any]]:
+        """The samples of one shard: arrays by name, sample first."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PoolRecipe(Pool):
+    """A pool of short-axis stacks.
+
+    Attributes:
+        stack: see `StackRecipe`.
+        version: of the phantom that makes them.
+    """
+
+    stack: StackRecipe = field(default_factory=StackRecipe)
+    version: int = VERSION
+
+    def shard(self, number: int) -> dict[str, NDArray[Any]]:
+        """`images` and `labels`, (stacks, slices, x, y) each."""
+        stacks = [pair for seed in self.seeds(number) for pair in training_stacks(seed, self.stack, self.moments)]
+        images, labels = (np.stack(column) for column in zip(*stacks, strict=True))
+        return {"images": images, "labels": labels}
+
 
 def shard_path(folder: Path, number: int) -> Path:
     """File of one shard."""
     return folder / f"shard_{number:04d}.npz"
 
 
-def write_shard(folder: Path, recipe: PoolRecipe, number: int) -> Path:
+def write_shard(folder: Path, recipe: Pool, number: int) -> Path:
     """Make one shard, unless it is there."""
     path = shard_path(folder, number)
     if path.exists():
         return path
-    first = recipe.first_seed + number * recipe.per_shard
-    stacks = [
-        pair
-        for seed in range(first, first + recipe.per_shard)
-        for pair in training_stacks(seed, recipe.stack, recipe.moments)
-    ]
-    images, labels = (np.stack(column) for column in zip(*stacks, strict=True))
+    arrays = recipe.shard(number)
 
     def write(target: Path) -> None:
         with target.open("wb") as file:
-            np.savez_compressed(file, images=images, labels=labels)
+            np.savez_compressed(file, **arrays)
 
     write_atomically(path, write)
     return path
 
 
 def make_pool(
-    folder: Path, recipe: PoolRecipe, workers: int = 1, progress: Callable[[int, int], None] | None = None
+    folder: Path, recipe: Pool, workers: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> list[Path]:
     """Make what is missing of a pool.
 
@@ -120,11 +138,17 @@ def make_pool(
     return [shard_path(place, n) for n in range(recipe.shards)]
 
 
-def read_pool(shards: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """All images and labels of a pool, (stacks, slices, x, y) each, uint8."""
-    images, labels = [], []
+def read_shards(shards: list[Path]) -> dict[str, NDArray[Any]]:
+    """All arrays of a pool by name, sample first."""
+    parts: dict[str, list[NDArray[Any]]] = {}
     for path in shards:
         with np.load(path, allow_pickle=False) as shard:
-            images.append(shard["images"])
-            labels.append(shard["labels"])
-    return np.concatenate(images), np.concatenate(labels)
+            for name in shard.files:
+                parts.setdefault(name, []).append(shard[name])
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def read_pool(shards: list[Path]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """All images and labels of a pool of stacks, (stacks, slices, x, y) each, uint8."""
+    arrays = read_shards(shards)
+    return arrays["images"], arrays["labels"]

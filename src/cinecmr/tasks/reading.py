@@ -66,7 +66,7 @@ class Window:
         grid = self._grid(frame.shape[1:]).expand(1, -1, -1, -1)
         scale = (self.step[0] + self.step[1]) / 2
         if scale > 1.3:  # the image is finer than the window: take away what the window cannot hold
-            frame = _blurred(frame, 0.4 * scale)
+            frame = blurred(frame, 0.4 * scale)
         return functional.grid_sample(frame[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
 
     def spread(self, shares: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -94,7 +94,8 @@ class Window:
         return torch.stack([v, u], -1)
 
 
-def _blurred(frame: Tensor, sigma: float) -> Tensor:
+def blurred(frame: Tensor, sigma: float) -> Tensor:
+    """(slices, x, y) under a Gaussian of `sigma` pixels, the edge repeated outside."""
     reach = max(1, int(2 * sigma + 0.5))
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
     kernel = (kernel / kernel.sum()).to(frame.dtype)
@@ -190,7 +191,7 @@ class Reader:
         if total.sum() < 20:
             return window.centre, 0.0
         # The bulk, not the mean: a stray patch far away must not pull the window.
-        bulk = _blurred(total[None], 12.0)[0]
+        bulk = blurred(total[None], 12.0)[0]
         total = total * (bulk > 0.25 * bulk.max())
         u, v = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in window.pixels), indexing="ij")
         at = [float((total * w).sum() / total.sum()) for w in (u, v)]
@@ -201,7 +202,7 @@ class Reader:
 
     def _scores(self, stack: Tensor) -> Tensor:
         """(slices, x, y) intensities -> (classes, slices, x, y) shares."""
-        eaten = torch.from_numpy(standardised(_percentile_scaled(stack.numpy())))[None, None].to(self.device)
+        eaten = torch.from_numpy(standardised(percentile_scaled(stack.numpy())))[None, None].to(self.device)
         scores: Tensor = self.network(eaten)[0]
         return scores.softmax(0).float().cpu()
 
@@ -240,7 +241,7 @@ def _ring(codes: Tensor) -> float:
     return float((touching * large).mean())
 
 
-def _percentile_scaled(stack: NDArray[np.float32]) -> NDArray[np.float32]:
+def percentile_scaled(stack: NDArray[np.float32]) -> NDArray[np.float32]:
     """As training stacks are kept: between the 0.5th and 99.5th percentile."""
     low, high = np.percentile(stack, (0.5, 99.5))
     scaled = np.clip((stack - low) / max(float(high - low), 1e-6), 0, 1)
