@@ -9,11 +9,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cinecmr.analyze import pipeline, session, stale, sureness
+from cinecmr.analyze import motion, pipeline, report, session, stale, strain_page, sureness
 from cinecmr.analyze.given import GivenLabels
 from cinecmr.anatomy import Structure, View
 from cinecmr.errors import RefusedInput
+from cinecmr.motion import register
 from cinecmr.viewer.desk import DUE, LOG, Desk
+
+
+TINY = register.Sound((3, 2, 2), 2, pixels=400, face_points=250, tissue_points=150, levels=((1.0, 2),))
 
 
 def on_disk(folder):
@@ -280,3 +284,46 @@ def test_the_models_intervals_hold_for_its_own_labels_only(folder, grown, tiny_h
     assert desk.found.measurements["LVEDV"].interval is None
     desk.undo()
     assert desk.found.measurements["LVEDV"].interval is not None
+
+
+@pytest.fixture
+def strained(folder, tiny_heart, tiny_model, monkeypatch):
+    """The folder, had it been analysed with --strain."""
+    monkeypatch.setattr(register, "Sound", lambda: TINY)
+    found, tracked = strain_page.follow(tiny_heart.study, pipeline.analyze(tiny_heart.study, tiny_model))
+    report.write_outputs(folder, tiny_heart.study, found, provenance={}, strain=tracked)
+    return folder
+
+
+def test_strain_of_contours_that_were_changed_is_gone_at_once_and_measured_again_of_the_new_ones(strained, grown):
+    desk = Desk(strained)
+    before = json.loads((strained / "motion.json").read_text())["curves"]
+    for t in range(3):
+        desk.draw(3, t, grown(desk, 3, t)[0], "drag endo")
+    assert not any((strained / name).exists() for name in motion.FILES)
+    desk.export()
+    again = motion.track(desk.session.study, desk.labels, ed=desk.found.cycle["LV_ED"])
+    written = json.loads((strained / "motion.json").read_text())["curves"]
+    assert written == motion.summary(again)["curves"] != before
+    assert "strain.csv" in {path.name for path in strained.iterdir()}
+    assert 'id="h-strain"' in (strained / "report.html").read_text()
+
+
+def test_strain_that_was_due_when_the_desk_was_left_is_measured_when_it_is_opened_again(strained, grown):
+    desk = Desk(strained)
+    desk.draw(3, 0, grown(desk, 3, 0)[0], "drag endo")
+    assert not (strained / "motion.json").exists()
+    Desk(strained)
+    assert (strained / "motion.json").exists()
+    assert not (strained / DUE).exists()
+
+
+def test_an_analysis_without_strain_gets_none_by_corrections_and_a_new_one_leaves_no_old_strain(
+    folder, strained, grown, tiny_heart, tiny_model
+):
+    report.write_outputs(folder, tiny_heart.study, pipeline.analyze(tiny_heart.study, tiny_model), provenance={})
+    assert not any((folder / name).exists() for name in motion.FILES)
+    desk = Desk(folder)
+    desk.draw(3, 0, grown(desk, 3, 0)[0], "drag endo")
+    desk.export()
+    assert not (folder / "motion.json").exists()

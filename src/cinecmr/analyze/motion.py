@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 PRESETS = ("sound", "published")
+FILES = ("motion.json", "strain.csv", "strain.svg", "field.safetensors")
 _COLOURS = {"GCS": "#b4540a", "GRS": "#1d5fa8", "GLS": "#3c7a2b"}
 _WIDTH, _HEIGHT, _EDGE = 460.0, 270.0, 44.0
 
@@ -248,16 +249,21 @@ def write(out: Path, found: Tracked) -> list[Path]:
     Raises:
         OSError: the folder cannot be written to.
     """
-    written = [out / "motion.json", out / "strain.csv", out / "strain.svg"]
+    remove(out)  # an old field beside new curves would be believed
+    *written, field = (out / name for name in FILES)
     files.write_text(written[0], json.dumps(summary(found), indent=2, allow_nan=False) + "\n")
     files.write_text(written[1], table(found))
     files.write_text(written[2], drawing(found))
-    field = out / "field.safetensors"
-    if found.registration is None:  # an old field beside new curves would be believed
-        field.unlink(missing_ok=True)
+    if found.registration is None:
         return written
     found.registration.motion.save(field)
     return [*written, field]
+
+
+def remove(out: Path) -> None:
+    """Take away what `write` wrote: strain of labels that are no more."""
+    for name in FILES:
+        (out / name).unlink(missing_ok=True)
 
 
 def tracked_by(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cinecmr.analyze.motion import write as write_motion
+from cinecmr.analyze import motion
 from cinecmr.analyze.page import render
 from cinecmr.analyze.schema import to_file_model
 from cinecmr.anatomy import Contrast, View
@@ -42,7 +42,7 @@ def write_outputs(
         found: what was measured.
         provenance: see `schema.to_file_model`.
         truth: findings of the phantom for the same study, shown beside those of `found`.
-        strain: of the motion of `found`; its own files, see `motion.write`, come first.
+        strain: of the motion of `found`; its own files, see `motion.write`, come first. None removes old ones.
 
     Returns:
         The files written, report.html last.
@@ -51,7 +51,9 @@ def write_outputs(
         OSError: the folder cannot be written to.
         pydantic.ValidationError: a measurement is not finite.
     """
-    written = [] if strain is None else write_motion(out, strain)
+    if strain is None:
+        motion.remove(out)
+    written = [] if strain is None else motion.write(out, strain)
     written += write_numbers(out, study, found, provenance=provenance, truth=truth)
     return [*written, write_page(out, study, found, provenance=provenance, truth=truth, strain=strain)]
 

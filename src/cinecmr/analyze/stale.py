@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cinecmr.analyze import motion
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REFUSAL, EDITS = "refusal.json", "edits.jsonl"
-OUTPUTS = ("report.html", "findings.json", "measurements.csv", "dicom", "study.npz", EDITS, "labels_sax.nii.gz")
+_NUMBERS = ("report.html", "findings.json", "measurements.csv", *motion.FILES)
+OUTPUTS = (*_NUMBERS, "dicom", "study.npz", EDITS, "labels_sax.nii.gz")
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Numbers come from `analyze.pipeline`, as those of `cinecmr analyze` do. After each change the labels, the numbers and
 the log are on disk before the answer is given; the page and the DICOM objects, which take seconds, follow at once in
-their own thread, and a mark in the folder tells that they are due until they are written.
+their own thread, and a mark in the folder tells that they are due until they are written. So does strain, where there
+was some: that of the old labels is taken away with them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cinecmr.analyze import dicom_out, pipeline, report, session
+from cinecmr.analyze import dicom_out, motion, pipeline, report, session, strain_page
 from cinecmr.analyze.display import display_axes, heart_box, slices_from_base
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cinecmr.analyze.motion import Tracked
     from cinecmr.analyze.session import Session
     from cinecmr.analyze.sureness import Sureness
     from cinecmr.study import Findings, Image
 
 LOG, DUE, LABELS = "edits.jsonl", ".exports-due", "labels_sax.nii.gz"
+_STRAIN = "strain is due"
 PAINTED = (Structure.BACKGROUND, Structure.RV, Structure.MYO, Structure.LV)
 SAX = (View.SAX, Contrast.CINE)
 
@@ -84,6 +87,8 @@ class Desk:
         self.lock, self.exporting, self.revision = threading.RLock(), threading.Lock(), 0
         self.found = self._measure()
         self.first = self._first_numbers()
+        due = (out / DUE).read_text("utf-8") if (out / DUE).is_file() else ""
+        self.strained = (out / motion.FILES[0]).is_file() or _STRAIN in due
         self.beyond = self._told().keys() - self.found.measurements.keys() - self.first.keys()
         if (out / DUE).exists() or not self._as_written():
             self._keep()
@@ -223,7 +228,9 @@ class Desk:
     def _keep(self) -> None:
         """Labels, numbers and log on disk; the rest is due."""
         self.revision += 1
-        write_text(self.out / DUE, "the page and the DICOM objects are older than the labels\n")
+        due = "the page and the DICOM objects are older than the labels\n"
+        write_text(self.out / DUE, f"{due}{_STRAIN}\n" if self.strained else due)
+        motion.remove(self.out)
         write_text(self.out / LOG, "".join(json.dumps(one) + "\n" for one in self.log))
         report.write_numbers(self.out, self.session.study, self.found, provenance=self.provenance(), truth=self.truth)
 
@@ -235,9 +242,19 @@ class Desk:
                     found, provenance, revision = self.found, self.provenance(), self.revision
                 report.write_page(self.out, self.session.study, found, provenance=provenance, truth=self.truth)
                 dicom_out.write_again(self.out, found)
+                if self.strained:
+                    found, tracked = strain_page.follow(self.session.study, found)
                 with self.lock:
-                    if revision == self.revision:
-                        (self.out / DUE).unlink(missing_ok=True)
+                    if revision != self.revision:
+                        continue
+                    if self.strained:
+                        self._keep_strain(found, tracked)
+                    (self.out / DUE).unlink(missing_ok=True)
+
+    def _keep_strain(self, found: Findings, tracked: Tracked | None) -> None:
+        self.found = found
+        about = {"provenance": self.provenance(), "truth": self.truth}
+        report.write_outputs(self.out, self.session.study, found, **about, strain=tracked)
 
     @property
     def truth(self) -> Findings | None:
