@@ -67,6 +67,8 @@ class Landmark(Enum):
     MITRAL_4C_SEPTAL = "mitral_4c_septal"
     MITRAL_4C_LATERAL = "mitral_4c_lateral"
     APEX_4C = "apex_4c"
+    TRICUSPID_4C_SEPTAL = "tricuspid_4c_septal"
+    TRICUSPID_4C_LATERAL = "tricuspid_4c_lateral"
     RV_INSERTION_ANTERIOR = "rv_insertion_anterior"
     RV_INSERTION_INFERIOR = "rv_insertion_inferior"
 

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cinecmr.analyze.sureness import Sureness
+    from cinecmr.anatomy import Landmark
     from cinecmr.networks.inference import Way
     from cinecmr.study import Image
+    from cinecmr.tasks.long_axis_reading import LongAxisReader
     from cinecmr.tasks.published_answers import PublishedAnswerer
     from cinecmr.tasks.published_reading import PublishedReader
     from cinecmr.tasks.reading import Reader
@@ -57,8 +59,9 @@ class Card(BaseModel):
         recipe: of the training run, whole. trained_on: every source of images, named.
         scores: evidence. limits: where it fails or was not tried.
         made: commit, device, seconds, library versions.
-        family: "stack", a network of `networks.stack_unet`; "published", one of `networks.kinds`; "taught", of a run of
-            `cinecmr finetune segmentation`.
+        family: "stack", a network of `networks.stack_unet` for short-axis stacks; "long-axis", the same network for
+            single planes, of labels and landmarks (`tasks.long_axis`); "published", one of `networks.kinds`;
+            "taught", of a run of `cinecmr finetune segmentation`.
         kind: of a published network, where it is one of those listed.
         source: where imported weights come from, with the checksum of the file they came in.
         warnings: what must be said whenever the weights are loaded.
@@ -80,7 +83,7 @@ class Card(BaseModel):
     limits: list[str]
     made: dict[str, str]
     licence: str = "Apache-2.0"
-    family: Literal["stack", "published", "taught"] = "stack"
+    family: Literal["stack", "long-axis", "published", "taught"] = "stack"
     kind: str = ""
     source: str = ""
     warnings: list[str] = []
@@ -213,7 +216,7 @@ class Model:
         from cinecmr.networks.stack_unet import StackUNet, StackUNetConfig
 
         weights = {k: v.float() if v.is_floating_point() else v for k, v in load_file(self._weights).items()}
-        if self.card.family == "stack":
+        if self.card.family in ("stack", "long-axis"):
             network: nn.Module = StackUNet(StackUNetConfig(**_frozen(self.card.network)))
             network.load_state_dict(weights)
             return network
@@ -224,7 +227,7 @@ class Model:
         return importing.empty_network(self.card.network, weights)
 
     @cached_property
-    def reader(self) -> Reader | PublishedReader | TaughtReader:
+    def reader(self) -> Reader | LongAxisReader | PublishedReader | TaughtReader:
         """The network and the way it is asked for labels.
 
         Raises:
@@ -238,6 +241,11 @@ class Model:
 
             network = self.network if way == Way() else Ready(self.network, self.device, way)
             return Reader(network, ReadingSettings(**_frozen(self.card.reading)), self.device)
+        if self.card.family == "long-axis":
+            from cinecmr.tasks.long_axis_reading import LongAxisReader, LongAxisReadingSettings
+
+            network = self.network if way == Way() else Ready(self.network, self.device, way)
+            return LongAxisReader(network, LongAxisReadingSettings(**_frozen(self.card.reading)), self.device)
         if not self.card.codes:
             raise RefusedInput(
                 "no-labels", f"{self.name} draws no labels of a cine: {self.card.task} `cinecmr models` lists others"
@@ -278,13 +286,31 @@ class Model:
         self.check_view(image)
         return reader.labels(image, progress)
 
+    def read(
+        self, image: Image, progress: Callable[[float], None] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[Landmark, NDArray[np.float64]]]:
+        """Labels and landmarks of one long-axis plane, see `tasks.long_axis_reading`.
+
+        Raises:
+            RefusedInput: the model does not read the long axis (`other-view`), or the image is a stack.
+        """
+        from cinecmr.tasks.long_axis_reading import LongAxisReader
+
+        reader = self.reader
+        if not isinstance(reader, LongAxisReader):
+            raise RefusedInput("other-view", f"{self.name} does not read 2C, 3C and 4C views; name another model")
+        self.check_view(image)
+        return reader.read(image, progress)
+
     def check_view(self, image: Image) -> None:
         """Refuse a stack to a model of one plane."""
-        plane = len(self.card.reading.get("patch", (0, 0, 0))) == 2
+        long = self.card.family == "long-axis"
+        which = "2C, 3C or 4C" if long else self.card.reading.get("view")
+        plane = long or len(self.card.reading.get("patch", (0, 0, 0))) == 2
         if plane and image.slices != 1:
             raise RefusedInput(
                 "other-view",
-                f"{self.name} reads one plane ({self.card.reading['view']}), the image has {image.slices} slices; "
+                f"{self.name} reads one plane ({which}), the image has {image.slices} slices; "
                 "give that view to `cinecmr segment`, or choose a short-axis model",
             )
 

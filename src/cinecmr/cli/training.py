@@ -79,6 +79,31 @@ def finetune_shipped(
     print(f"card and weights: {shipped.train(out, plan, workers, say)}")
 
 
+@finetune_app.command("lax-unet")
+def finetune_long_axis(
+    out: OutFolder,
+    updates: Annotated[int | None, typer.Option(min=1, help="optimiser steps; the recipe's when absent")] = None,
+    subjects: Annotated[int | None, typer.Option(min=10, help="synthetic subjects, in 10s")] = None,
+    seed: Seed = 0,
+    workers: Annotated[int, typer.Option(min=1, help="processes that make the synthetic frames")] = 2,
+) -> None:
+    """Train the shipped long-axis model again, from synthetic hearts alone.
+
+    Labels of ventricles and atria, hinges of the valves and the apex, in 2C, 3C and 4C views. Writes the frames,
+    log.jsonl, checkpoints, and at the end weights and card. Stopped and started again, it goes on where it was.
+    """
+    from dataclasses import replace
+
+    from cinecmr.experiments import shipped_long_axis as shipped
+
+    plan = shipped.ShippedLongAxis(seed=seed)
+    if subjects:
+        plan = replace(plan, pool=replace(plan.pool, subjects=subjects))
+    if updates:
+        plan = replace(plan, schedule=replace(plan.schedule, updates=updates))
+    print(f"card and weights: {shipped.train(out, plan, workers, say)}")
+
+
 def _teaches(task: str, what: str) -> None:
     """Add the command that learns a task."""
 

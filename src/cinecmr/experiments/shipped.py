@@ -62,7 +62,7 @@ def train(folder: Path, shipped: Shipped, workers: int = 2, say: Callable[[str],
     from cinecmr.learn.fit import fit
     from cinecmr.tasks.segmentation import SegmentationSettings, StackSegmentation
 
-    effort = _Effort(folder / "effort.json")
+    effort = Effort(folder / "effort.json")
     shards = make_pool(
         folder / "pool", shipped.pool, workers, lambda done, of: say(f"synthetic stacks: shard {done} of {of}")
     )
@@ -72,26 +72,26 @@ def train(folder: Path, shipped: Shipped, workers: int = 2, say: Callable[[str],
     recipe = Recipe(
         settings.as_json() | {"pool": asdict(shipped.pool)}, shipped.optimiser, shipped.schedule, shipped.seed
     )
-    told = _Teller(shipped.schedule.updates, say, effort)
+    told = Teller(shipped.schedule.updates, say, effort)
     network = fit(recipe, StackSegmentation(images, labels, settings), folder / "run", told)
     scores = last_scores(folder / "run" / "log.jsonl")
-    return _publish(folder, network, recipe, shipped.pool, scores, effort)
+    return publish(folder, network, effort, **_said(recipe, shipped.pool, scores))
 
 
 def last_scores(log: Path) -> dict[str, float]:
     """Figures of the last check that a run's log holds; from the file, as a finished run tells nothing more."""
     found: dict[str, float] = {}
     for text in log.read_text().splitlines():
-        found = _checked(json.loads(text)) or found
+        found = checked(json.loads(text)) or found
     return found
 
 
-def _checked(line: dict[str, float]) -> dict[str, float]:
-    """The scores of a log line; most lines have none."""
-    return {k: v for k, v in line.items() if k.startswith("dice_") and k != "dice_loss"}
+def checked(line: dict[str, float]) -> dict[str, float]:
+    """The scores of a log line, Dice and distances in mm; most lines have none."""
+    return {k: v for k, v in line.items() if (k.startswith("dice_") and k != "dice_loss") or k.endswith("_mm")}
 
 
-class _Effort:
+class Effort:
     """Code and time that a training took, summed over every process that worked on it, in a file of its own."""
 
     def __init__(self, path: Path) -> None:
@@ -113,47 +113,63 @@ class _Effort:
         write_text(self.path, json.dumps({"commits": self.commits, "seconds": round(self.seconds, 1)}) + "\n")
 
 
-class _Teller:
+class Teller:
     """Turns log lines into text with the time left."""
 
-    def __init__(self, updates: int, say: Callable[[str], None], effort: _Effort) -> None:
+    def __init__(self, updates: int, say: Callable[[str], None], effort: Effort) -> None:
         self.updates, self.say, self.effort = updates, say, effort
         self._first: tuple[float, float] | None = None
 
     def __call__(self, line: dict[str, float]) -> None:
+        """Say a log line as a person reads it."""
         self.effort.save()
         done, seconds = line["update"], line["seconds"]
         self._first = self._first or (done, seconds)
         pace = (seconds - self._first[1]) / max(done - self._first[0], 1)
         left = pace * (self.updates - done) / 60
-        scores = "".join(f"  {name} {value:.3f}" for name, value in _checked(line).items())
+        scores = "".join(f"  {name} {value:.3f}" for name, value in checked(line).items())
         self.say(f"update {done:.0f} of {self.updates}  loss {line['loss']:.3f}{scores}  {left:.0f} min left")
 
 
-def _publish(
-    folder: Path, network: nn.Module, recipe: Recipe, pool: PoolRecipe, scores: dict[str, float], effort: _Effort
-) -> Path:
-    """Write weights and card; the card is written last, so that a card always has its weights."""
+def publish(folder: Path, network: nn.Module, effort: Effort, /, **said: Any) -> Path:
+    """Write weights and card; the card is written last, so that a card always has its weights.
+
+    Args:
+        folder: gets both.
+        network: what is shipped.
+        effort: that it took.
+        said: entries of the card that do not follow from these, `name` among them.
+
+    Returns:
+        The card's path.
+    """
     from safetensors.torch import save_file
 
-    weights = folder / f"{NAME}.safetensors"
+    weights = folder / f"{said['name']}.safetensors"
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     write_atomically(weights, lambda path: save_file(tensors, path))
     made = Card(
-        name=NAME,
-        summary="short-axis cine: RV, myocardium, LV; learned from synthetic hearts alone",
-        task="Label every pixel of a short-axis stack at any moment of the beat.",
-        codes={code.value: code.name for code in (Structure.BACKGROUND, Structure.RV, Structure.MYO, Structure.LV)},
         sha256=checksum(weights),
         parameters=sum(v.numel() for v in tensors.values()),
         licence="Apache-2.0",
-        **_settings(recipe),
-        **_evidence(recipe, pool, scores),
         made=_circumstances(effort),
+        **said,
     )
-    path = folder / f"{NAME}.json"
+    path = folder / f"{made.name}.json"
     write_text(path, made.model_dump_json(indent=1) + "\n")
     return path
+
+
+def _said(recipe: Recipe, pool: PoolRecipe, scores: dict[str, float]) -> dict[str, Any]:
+    """What the card of the short-axis model says of it."""
+    return {
+        "name": NAME,
+        "summary": "short-axis cine: RV, myocardium, LV; learned from synthetic hearts alone",
+        "task": "Label every pixel of a short-axis stack at any moment of the beat.",
+        "codes": {c.value: c.name for c in (Structure.BACKGROUND, Structure.RV, Structure.MYO, Structure.LV)},
+        **_settings(recipe),
+        **_evidence(recipe, pool, scores),
+    }
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
@@ -188,7 +204,7 @@ def _evidence(recipe: Recipe, pool: PoolRecipe, scores: dict[str, float]) -> dic
     }
 
 
-def _circumstances(effort: _Effort) -> dict[str, str]:
+def _circumstances(effort: Effort) -> dict[str, str]:
     import torch
 
     return {

@@ -24,6 +24,8 @@ POINTS = {
     View.LAX_2C: (Landmark.MITRAL_2C_ANTERIOR, Landmark.MITRAL_2C_INFERIOR, Landmark.APEX_2C),
     View.LAX_4C: (Landmark.MITRAL_4C_SEPTAL, Landmark.MITRAL_4C_LATERAL, Landmark.APEX_4C),
 }
+# The ends of the tricuspid valve in the four-chamber view.
+TRICUSPID = (Landmark.TRICUSPID_4C_SEPTAL, Landmark.TRICUSPID_4C_LATERAL)
 _TOUCH = 1.5  # pixels between the centres of two that touch, corners too
 _FRONT = np.array([0.0, 1.0, 1.0])  # in a two-chamber view the anterior wall lies to the front and up
 
@@ -53,7 +55,7 @@ def marks_from_labels(labels: NDArray[np.uint8], affine: Array, view: View) -> d
         far = np.linalg.norm(cavity - middle, axis=1)
         if far.max() > length:
             apex, length = cavity[far.argmax()], float(far.max())
-        ends[frame] = _ordered(ends[frame], labels[..., frame], affine, view)
+        ends[frame] = ordered(ends[frame], labels[..., frame], affine, view)
     known = np.asarray(np.isfinite(ends).all(axis=(1, 2)))
     points = ends[:, 0], ends[:, 1], np.where(known[:, None], apex, np.nan)
     return dict(zip(POINTS[view], points, strict=True))
@@ -115,8 +117,20 @@ def one_slice(labels: NDArray[np.uint8]) -> None:
         raise ValueError(f"labels of a long-axis image must be (x, y, 1, t), got {labels.shape}")
 
 
-def _ordered(both: Array, labels: NDArray[np.uint8], affine: Array, view: View) -> Array:
-    """The two ends, (2, 3), in the order of `POINTS`: anterior before inferior, septal before lateral."""
+def ordered(both: Array, labels: NDArray[np.uint8], affine: Array, view: View) -> Array:
+    """The two hinges of the mitral valve in the order of `POINTS`: anterior before inferior, septal before lateral.
+
+    Args:
+        both: (2, 3) patient RAS, mm.
+        labels: (x, y, 1) codes of the frame; of a four-chamber view with RV, which tells the septal one.
+        affine: (4, 4) voxel index to patient RAS, mm.
+        view: two- or four-chamber.
+
+    Returns:
+        (2, 3); NaN where they cannot be told apart.
+    """
+    if not np.isfinite(both).all():
+        return np.full((2, 3), np.nan)
     if view is View.LAX_2C:
         first = int((both @ _FRONT).argmax())
     else:

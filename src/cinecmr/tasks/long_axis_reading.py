@@ -1,0 +1,220 @@
+"""How a trained long-axis network reads a cine: find the heart, label it, find hinges and apex, go back.
+
+Pixels in; `Structure` codes on the image's own grid and landmarks in patient mm out. Nothing here depends on how the
+picture is turned or mirrored; which hinge is which follows from where they lie in the patient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from cinecmr.anatomy import Landmark, Structure, View
+from cinecmr.geometry import apply_affine
+from cinecmr.measure.hinges import POINTS, TRICUSPID, lateral_end, ordered
+from cinecmr.tasks.long_axis import CODES, MARKS, summits
+from cinecmr.tasks.reading import Window, blurred, percentile_scaled
+from cinecmr.tasks.segmentation import standardised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from cinecmr.study import Image
+
+    Array = NDArray[np.float64]
+
+_APART_MM = 9.0  # the hinges of one valve are never nearer
+_GAP_PX = 3
+_BULK_MM = 20.0  # over which the heart's mass is gathered where it is looked for
+
+
+@dataclass(frozen=True)
+class LongAxisReadingSettings:
+    """How a network is asked.
+
+    Attributes:
+        pixel_mm: pixel size the network learned at. pixels: of its window; a multiple of the network's.
+        turns: copies (mirrored, turned) whose answers are averaged: 1, 2, 4 or 8.
+        smooth_time: weight of each neighbouring frame in the average of shares.
+        locate_frames: frames in which the heart is looked for.
+    """
+
+    pixel_mm: float = 1.6
+    pixels: int = 128
+    turns: int = 4
+    smooth_time: float = 0.15
+    locate_frames: int = 3
+
+    def __post_init__(self) -> None:
+        if self.turns not in (1, 2, 4, 8):
+            raise ValueError(f"turns must be 1, 2, 4 or 8, got {self.turns}")
+
+
+class LongAxisReader:
+    """A network and the way it is asked.
+
+    Args:
+        network: scores (batch, classes, 1, x, y) from (batch, 1, 1, x, y), as `tasks.long_axis` trains them.
+        settings: see there.
+        device: where the network runs.
+    """
+
+    def __init__(
+        self, network: nn.Module, settings: LongAxisReadingSettings | None = None, device: str = "cpu"
+    ) -> None:
+        self.network = network.to(device).eval()
+        self.settings = settings or LongAxisReadingSettings()
+        self.device = device
+
+    def labels(self, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
+        """(x, y, 1, t) `Structure` codes on the image's own grid; see `read`."""
+        return self.read(image, progress)[0]
+
+    def read(
+        self, image: Image, progress: Callable[[float], None] | None = None
+    ) -> tuple[NDArray[np.uint8], dict[Landmark, Array]]:
+        """Label every frame and mark its points.
+
+        Args:
+            image: one long-axis plane.
+            progress: called with the share done, 0 to 1.
+
+        Returns:
+            (x, y, 1, t) `Structure` codes, and of a two- or four-chamber view (t, 3) patient RAS mm of each landmark,
+            NaN at frames where the network saw none.
+
+        Raises:
+            ValueError: the image is a stack.
+        """
+        if image.slices != 1:
+            raise ValueError(f"a long-axis image has one slice, not {image.slices}")
+        with torch.inference_mode():
+            window = self._locate(image)
+            shares = []
+            for t in range(image.frames):
+                shares.append(self._shares(window.sample(_frame(image, t))[0]).half())
+                if progress:
+                    progress((t + 1) / image.frames)
+            means = [self._mean(shares, t) for t in range(image.frames)]
+        codes = np.stack([self._codes(mean, window, image) for mean in means], axis=-1)[:, :, None]
+        return codes, self._marks(means, window, image, codes)
+
+    def _locate(self, image: Image) -> Window:
+        """The window on the heart, found in the whole picture at the network's pixel size."""
+        step = self.settings.pixel_mm / image.spacing[:2]
+        shape = np.asarray(image.data.shape[:2])
+        pixels = [int(np.clip(np.ceil(n / s / 16) * 16, 32, 288)) for n, s in zip(shape, step, strict=True)]
+        whole = Window(tuple((shape - 1) / 2), (step[0], step[1]), (pixels[0], pixels[1]))
+        total = torch.zeros(whole.pixels)
+        frames = np.linspace(0, image.frames, self.settings.locate_frames, endpoint=False).astype(int)
+        for t in np.unique(frames):
+            heart = 1 - self._scores(whole.sample(_frame(image, int(t)))[0])[0]
+            total += heart.clamp(min=0.3) - 0.3
+        mass = blurred(total[None], _BULK_MM / self.settings.pixel_mm)[0]
+        total = total * (mass > 0.25 * mass.max())  # a stray patch far away must not pull the window
+        centre = whole.centre
+        if float(total.sum()) > 20:
+            u, v = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in whole.pixels), indexing="ij")
+            at = [float((total * w).sum() / total.sum()) for w in (u, v)]
+            x, y = (c + s * (a - (n - 1) / 2)
+                    for c, s, a, n in zip(whole.centre, whole.step, at, whole.pixels, strict=True))  # fmt: skip
+            centre = x, y
+        return Window(centre, whole.step, (self.settings.pixels,) * 2)
+
+    def _scores(self, plane: Tensor) -> Tensor:
+        """(x, y) intensities -> (classes, x, y) shares of the codes, and heights of the hills."""
+        eaten = torch.from_numpy(standardised(percentile_scaled(plane.numpy())))[None, None, None].to(self.device)
+        scores: Tensor = self.network(eaten)[0, :, 0].float().cpu()
+        return torch.cat([scores[: len(CODES)].softmax(0), scores[len(CODES) :].sigmoid()])
+
+    def _shares(self, plane: Tensor) -> Tensor:
+        """Answers averaged over turned and mirrored copies."""
+        total = torch.zeros(())
+        for number in range(self.settings.turns):
+            quarter, mirror = (number * 2) % 4 + (number // 4), number % 4 >= 2
+            copy = torch.rot90(plane, quarter, (0, 1))
+            answer = self._scores((copy.flip(0) if mirror else copy).contiguous())
+            total = total + torch.rot90(answer.flip(1) if mirror else answer, -quarter, (1, 2))
+        return total / self.settings.turns
+
+    def _mean(self, shares: list[Tensor], t: int) -> Tensor:
+        """Answers of one frame after a short average over time: the beat is a circle."""
+        n, w = len(shares), self.settings.smooth_time
+        if n <= 4 or w <= 0:
+            return shares[t].float()
+        return (1 - 2 * w) * shares[t].float() + w * (shares[t - 1].float() + shares[(t + 1) % n].float())
+
+    def _codes(self, mean: Tensor, window: Window, image: Image) -> NDArray[np.uint8]:
+        """(x, y) codes on the image's own grid."""
+        shape = image.data.shape[0], image.data.shape[1]
+        found = window.spread(mean[: len(CODES), None], shape)[:, 0].argmax(0).to(torch.uint8).numpy()
+        return tidy(found)
+
+    def _marks(
+        self, means: list[Tensor], window: Window, image: Image, codes: NDArray[np.uint8]
+    ) -> dict[Landmark, Array]:
+        if image.view not in POINTS:
+            return {}
+        apart = _APART_MM / self.settings.pixel_mm
+        heats = np.stack([mean[len(CODES) :].numpy() for mean in means])
+        found = {
+            name: np.stack([_on_image(summits(heat, len(which), apart), window, image) for heat in heats[:, number]])
+            for number, (name, which) in enumerate(MARKS.items())
+        }
+        first, second, apex = POINTS[image.view]
+        both = np.stack([
+            ordered(ends, codes[..., t], image.affine, image.view) for t, ends in enumerate(found["mitral"])
+        ])  # fmt: skip
+        marks = {first: both[:, 0], second: both[:, 1], apex: found["apex"][:, 0]}
+        if image.view is View.LAX_4C:
+            lateral = lateral_end(found["tricuspid"], codes, image.affine)
+            other = found["tricuspid"].sum(axis=1) - lateral
+            marks |= dict(zip(TRICUSPID, (other, lateral), strict=True))
+        return marks
+
+
+def tidy(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One heart: of all that is labelled the largest piece, gaps as wide as leaflets bridged, and of each structure its own largest piece, holes filled.
+
+    Args:
+        codes: (x, y) `Structure` codes.
+
+    Returns:
+        A cleaned copy. A hole within the left ventricle is cavity where cavity borders on it, else muscle.
+    """
+    heart = _largest(ndimage.binary_dilation(codes > 0, iterations=_GAP_PX))
+    result = np.where(heart, codes, 0).astype(np.uint8)
+    for structure in CODES[1:]:
+        there = result == structure
+        result[there & ~_largest(there)] = Structure.BACKGROUND
+    left = np.isin(result, (Structure.LV, Structure.MYO))
+    holes, count = ndimage.label(ndimage.binary_fill_holes(left) & ~left)
+    for number in range(1, count + 1):
+        hole = holes == number
+        beside = result[ndimage.binary_dilation(hole) & ~hole]
+        result[hole] = Structure.LV if (beside == Structure.LV).mean() >= 0.5 else Structure.MYO
+    return result
+
+
+def _largest(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    pieces, count = ndimage.label(where)
+    return where if count <= 1 else np.asarray(pieces == 1 + np.bincount(pieces[where])[1:].argmax())
+
+
+def _frame(image: Image, t: int) -> Tensor:
+    """(1, x, y)."""
+    return torch.from_numpy(np.ascontiguousarray(image.data[None, :, :, 0, t], dtype=np.float32))
+
+
+def _on_image(at: Array, window: Window, image: Image) -> Array:
+    """(n, 3) patient RAS mm of places in the window, (n, 2) pixels."""
+    middle = (np.array(window.pixels) - 1) / 2
+    index = np.array(window.centre) + (at - middle) * np.array(window.step)
+    return apply_affine(image.affine, np.column_stack([index, np.zeros(len(index))]))
