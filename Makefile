@@ -1,6 +1,7 @@
 # Each target makes its own environment from a bare checkout; a second call is instant.
 #   make demo    a synthetic heart, measured: open demo/report.html
 #   make test    all tests        make quick   those of a few seconds        make check   format, lint, types, tests
+#   make docs    the site: open site/index.html                              make wheel-test   the package, alone
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +9,7 @@ READY := .venv/.ready
 # two processes, each with whole test files, so that their fixtures are made once
 TOGETHER := -n 2 --dist loadfile
 
-.PHONY: demo test quick check environment
+.PHONY: demo test quick check docs wheel-test environment
 
 environment: $(READY)
 
@@ -38,3 +39,13 @@ check: $(READY)
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q $(TOGETHER)
+
+docs: $(READY)
+	$(BIN)/python docs/_site/commands.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html in a browser."
+
+# wheel and sdist, each into an environment of its own that knows no checkout, then measured without a network: minutes,
+# and a gigabyte of packages
+wheel-test: $(READY)
+	$(BIN)/python tests/release.py --clean

@@ -1,5 +1,6 @@
 """What a stranger reads is true: the trees, the links, the commands and their options."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def unknown(words: list[str]) -> list[str]:
             return [rest[0]]
         command = command.commands[rest.pop(0)]
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
-    return [word for word in rest if word.startswith("-") and word not in known | {"--help", "--debug"}]
+    options = [word.partition("=")[0] for word in rest if word.startswith("-")]
+    return [word for word in options if word not in known | {"--help", "--debug"}]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -91,3 +93,32 @@ def test_the_pages_tell_commands_and_a_wrong_one_is_noticed():
     assert unknown(["analyse", "x"]) == ["analyse"]
     assert unknown(["evaluate", "labels", "a", "b", "--wrong", "c"]) == ["--wrong"]
     assert unknown(["models", "card", "x"]) == []
+
+
+def made(name: str):
+    """A module of those that make the site, which are no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "_site" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_commands_is_what_the_command_line_says():
+    commands = made("commands")
+    assert commands.PAGE.read_text("utf-8") == commands.page(), "make docs writes it anew"
+
+
+def test_every_page_has_its_place_in_the_site_and_every_place_its_page():
+    places = set(re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8")))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    front = {"index.md", "changes.md", "contributing.md", "security.md"}
+    tutorials = {f"tutorials/{path.stem}.md" for path in (ROOT / "docs" / "tutorials").glob("*.py")}
+    assert places == pages | front | tutorials
+
+
+def test_every_measurement_has_its_word_in_the_glossary():
+    from cinecmr.analyze.words import TITLES
+
+    page = (ROOT / "docs/reference/glossary.md").read_text("utf-8")
+    stems = {re.sub(r"^(LV|RV)(?=[A-Z]{2})|i$", "", name) for name in TITLES}
+    assert [stem for stem in sorted(stems) if not re.search(rf"\b{stem}\b", page)] == []
