@@ -122,3 +122,22 @@ def evaluate_runs(
 
     cases = cases_of(data, layout, subjects, seed)
     print(own_runs.run(runs, cases, out, by=by or (), device=device, say=say).read_text("utf-8"))
+
+
+@evaluate_app.command("faults")
+def evaluate_faults(
+    out: OutFolder,
+    studies: Annotated[int, typer.Option(min=1, help="each with one fault; some 145 faults are known")] = 200,
+    seed: Annotated[int, typer.Option(help="of the first heart")] = 7700,
+    only: Annotated[str | None, typer.Option(help="this fault alone")] = None,
+    models: ModelName = DEFAULT_MODEL,
+    time_limit: Annotated[float, typer.Option(min=1, help="seconds of one analysis")] = 300.0,
+) -> None:
+    """Analyse small synthetic studies with something wrong in each.
+
+    None may end in an error, or in a number that is wrong and not flagged. Stopped, it goes on where it was.
+    """
+    from cinecmr.experiments import faults
+
+    for line in faults.run(out, studies, seed, models, time_limit, only):
+        print(line, flush=True)
