@@ -18,6 +18,7 @@ EXTRAS = {  # what some commands need, and how it is had
     "distributed": ("cohorts", "'cinecmr[cluster]'"),
     "pyarrow": ("tables as Parquet", "'cinecmr[cluster]'"),
     "uvicorn": ("the viewer", "'cinecmr[view]'"),
+    "weasyprint": ("report.pdf", "'cinecmr[pdf]'"),
     "openjpeg": ("JPEG 2000 pictures", "pylibjpeg-openjpeg"),
     "libjpeg": ("JPEG pictures", "pylibjpeg-libjpeg"),
     "jpeg_ls": ("JPEG-LS pictures", "pyjpegls"),

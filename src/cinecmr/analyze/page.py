@@ -54,7 +54,7 @@ def render(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string((static / "report.html.j2").read_text("utf-8"))
-    chart = _chart(study, found, truth)
+    chart = chart_of(study, found, truth)
     return template.render(
         file=file,
         policy=_policy(style, script),
@@ -65,7 +65,7 @@ def render(
         strain=None if strain is None else _strain(strain),
         colours=CONTOUR_COLOURS,
         contour_titles=CONTOUR_TITLES,
-        **_context(file),
+        **words_of(file),
     )
 
 
@@ -133,7 +133,7 @@ def _events(cycle: Mapping[str, int]) -> list[dict[str, Any]]:
     return made
 
 
-def _chart(study: Study, found: Findings, truth: Findings | None) -> str | None:
+def chart_of(study: Study, found: Findings, truth: Findings | None) -> str | None:
     """Volume curves of both ventricles, true ones where known; None where there is nothing to draw."""
     if View.SAX not in study:
         return None
@@ -153,7 +153,7 @@ def _chart(study: Study, found: Findings, truth: Findings | None) -> str | None:
     return volume_curves(drawn) if drawn else None
 
 
-def _context(file: FindingsFile) -> dict[str, Any]:
+def words_of(file: FindingsFile) -> dict[str, Any]:
     """What the template needs besides the file itself: words, cards and rows, ready to print."""
     checks = sum(flag.severity == Severity.FLAG.value for flag in file.flags)
     withheld = sum(flag.severity == Severity.REFUSE.value for flag in file.flags)

@@ -1,6 +1,6 @@
-"""Findings to files: findings.json, measurements.csv, labels_sax.nii.gz and report.html.
+"""Findings to files: findings.json, measurements.csv, labels_sax.nii.gz, report.html and, where asked, report.pdf.
 
-All four come from one `FindingsFile`, so they cannot disagree.
+All come from one `FindingsFile`, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cinecmr.analyze import motion
+from cinecmr.analyze import pdf as sheet
 from cinecmr.analyze.page import render
 from cinecmr.analyze.schema import to_file_model
 from cinecmr.anatomy import Contrast, View
@@ -33,6 +34,7 @@ def write_outputs(
     provenance: Mapping[str, str],
     truth: Findings | None = None,
     strain: Tracked | None = None,
+    pdf: bool | None = None,
 ) -> list[Path]:
     """Write everything that one run found.
 
@@ -43,19 +45,22 @@ def write_outputs(
         provenance: see `schema.to_file_model`.
         truth: findings of the phantom for the same study, shown beside those of `found`.
         strain: of the motion of `found`; its own files, see `motion.write`, come first. None removes old ones.
+        pdf: also write report.pdf, or remove one; None writes it again where there is one.
 
     Returns:
         The files written, report.html last.
 
     Raises:
         OSError: the folder cannot be written to.
+        RefusedInput: the PDF is asked for and cannot be made, see `pdf.library`.
         pydantic.ValidationError: a measurement is not finite.
     """
     if strain is None:
         motion.remove(out)
     written = [] if strain is None else motion.write(out, strain)
     written += write_numbers(out, study, found, provenance=provenance, truth=truth)
-    return [*written, write_page(out, study, found, provenance=provenance, truth=truth, strain=strain)]
+    page = write_page(out, study, found, provenance=provenance, truth=truth, strain=strain, pdf=pdf)
+    return [*written, *([out / sheet.NAME] if pdf else []), page]
 
 
 def write_numbers(
@@ -85,10 +90,12 @@ def write_page(
     provenance: Mapping[str, str],
     truth: Findings | None = None,
     strain: Tracked | None = None,
+    pdf: bool | None = None,
 ) -> Path:
-    """Write report.html; see `write_outputs`."""
+    """Write report.html, and report.pdf where it is wanted; see `write_outputs`."""
     file = to_file_model(study, found, provenance=provenance, truth=truth)
     files.write_text(out / "report.html", render(file, study, found, truth, strain))
+    sheet.settle(out, pdf, file, study, found, truth)
     return out / "report.html"
 
 

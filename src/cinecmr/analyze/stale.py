@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REFUSAL, EDITS = "refusal.json", "edits.jsonl"
-_NUMBERS = ("report.html", "findings.json", "measurements.csv", *motion.FILES)
+_NUMBERS = ("report.html", "report.pdf", "findings.json", "measurements.csv", *motion.FILES)
 OUTPUTS = (*_NUMBERS, "dicom", "study.npz", EDITS, "labels_sax.nii.gz")
 
 

@@ -62,6 +62,7 @@ def analyze(
     labels: Annotated[Path | None, typer.Option(help="measure these labels (NIfTI) in place of the model's")] = None,
     dicom: Annotated[bool, typer.Option("--dicom", help="also SEG of ED and ES, and SR; needs a DICOM study")] = False,
     dicom_all: Annotated[bool, typer.Option("--dicom-all", help="as --dicom, and a SEG of every frame")] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="also report.pdf, one page to file")] = False,
     strain: Annotated[
         bool, typer.Option("--strain/--no-strain", help="follow the wall too: some 10 CPU-seconds")
     ] = False,
@@ -79,9 +80,12 @@ def analyze(
     labels_sax.nii.gz to --out, and study.npz, with which `cinecmr view` lets contours be corrected.
     """
     from cinecmr.analyze import dicom_out, pipeline, report, run, session, stale, strain_page
+    from cinecmr.analyze import pdf as printed
 
     started, making = time.perf_counter(), progress("making a heart")
     with stale.setting_aside(out):  # what cannot be is refused first
+        if pdf:
+            printed.library()
         said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)
         read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
         read, source = run.with_facts(read, said), None
@@ -95,7 +99,7 @@ def analyze(
         provenance = run.provenance(segmenter, options | ({} if truth is None else {"seed": seed, "disease": disease}))
         found, tracked = strain_page.follow(read, found, progress("following it")) if strain else (found, None)
         stale.keep_corrections(out)
-        written = report.write_outputs(out, read, found, provenance=provenance, truth=truth, strain=tracked)
+        written = report.write_outputs(out, read, found, provenance=provenance, truth=truth, strain=tracked, pdf=pdf)
         session.save(out, session.Session(read, segmenter.source, provenance, ed, es, truth, run.sureness(segmenter)))
         objects = dicom_out.write_or_remove(out, found, source, every_frame=dicom_all)
     _show_analysis(read, found, truth, [*objects[-1:], *written], time.perf_counter() - started)
