@@ -119,3 +119,16 @@ def test_a_slice_at_the_valve_is_no_ring_and_shows_no_faces(tiny_heart):
     found = with_whole_rings(labels)
     assert (found[:, :, rings[2]] == 255).all()
     np.testing.assert_array_equal(np.delete(found, rings[2], axis=2), np.delete(labels, rings[2], axis=2))
+
+
+def test_a_thick_solid_apex_keeps_away_from_the_poles_where_directions_mean_nothing():
+    x, y, z = np.meshgrid(*(np.arange(n) - n // 2 for n in (48, 48, 12)), indexing="ij")
+    r2, height = 4.0 * (x**2 + y**2), 10.0 * (z + 6) + 5  # mm above the apex
+    outer = (r2 / 36**2 + ((height - 115) / 115) ** 2 < 1) & (height < 115)
+    inner = (r2 / 16**2 + ((height - 115) / 75) ** 2 < 1) & (height < 115)  # 40 mm of muscle below the cavity
+    labels = np.where(inner, 3, np.where(outer, 2, 0)).astype(np.uint8)
+    affine = np.diag([2.0, 2.0, 10.0, 1.0])
+    shell = Shell.of(labels, affine, (3, 2, 2))
+    muscle = np.argwhere(labels == 2) @ affine[:3, :3].T
+    assert prolate(shell.frame.local(muscle), shell.frame.focus)[1].min() > 0.25
+    assert shell.depth(muscle)[1].min() > -0.5

@@ -16,7 +16,6 @@ from cinecmr.errors import RefusedInput
 from cinecmr.motion import register
 from cinecmr.viewer.desk import DUE, LOG, Desk
 
-
 TINY = register.Sound((3, 2, 2), 2, pixels=400, face_points=250, tissue_points=150, levels=((1.0, 2),))
 
 

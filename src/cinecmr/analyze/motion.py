@@ -14,6 +14,7 @@ from cinecmr.anatomy import AHA_SEGMENTS, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.io import files
 from cinecmr.measure.strain import Strain, Twist, strain, twist
+from cinecmr.measure.strain_checks import strain_flags
 from cinecmr.measure.strain_curves import peak, rate
 from cinecmr.measure.wall import wall_points
 from cinecmr.study import Severity
@@ -94,6 +95,7 @@ def track(
     if View.SAX not in study:
         raise RefusedInput("no-sax", "motion needs a short-axis cine, and the study has none; name one with --sax")
     from cinecmr.motion import beat
+    from cinecmr.motion.seen import seen, without_unseen
 
     image = study[View.SAX]
     registration: Registration | None = None
@@ -112,13 +114,14 @@ def track(
     shares = beat.cycle_shares(image)
     _, straight, _ = beat.straightened(image, labels, reference)
     wall = wall_points(straight[..., reference], image.affine)
+    wall, lost = without_unseen(wall, seen(motion, wall, straight, image.affine, shares))
     found = strain(motion, wall, shares)
     try:
         turned = twist(motion, wall, shares)
     except ValueError:
         turned = None
     rr_s = image.rr_ms / 1000 if image.rr_ms else None
-    flags = registration.flags if registration else ()
+    flags = (registration.flags if registration else ()) + lost + strain_flags(found)
     return Tracked(motion, registration, reference, shares, rr_s, found, turned, flags)
 
 

@@ -31,6 +31,7 @@ AROUND_MM = 70.0  # of the heart's middle: what is kept of each image
 NEAR = (-0.3, 1.4)  # depths of the pixels that are compared: deeper in the cavity blood and papillaries go other ways
 OFF_PLANE_MM = 12.0  # tissue further from a long-axis plane is not seen in it
 RING = 0.7  # of the cavity's border in a slice, that lies at muscle: less is no ring
+REACH_MM = 5.0  # beyond the first and the last slice with a ring: further off, a face is a guess
 TAG_MM = 6.0  # over which a tagged picture is made equally strong: about a period of its lines
 _SURFACE = (8, 6)  # orders of the surfaces of each frame
 _STIFFNESS = 3e-4
@@ -300,8 +301,8 @@ def surfaces(labels: NDArray[np.uint8], affine: Array, shell: Shell, ed: int, mo
         for side, points in enumerate(found):
             usable = points if known[t] else frame.local(apply_affine(affine, edges(labels[..., ed], bool(side))))
             faces[side].append(fit_surface(usable, frame, shell.lowest, _SURFACE, _STIFFNESS))
-            low[side, t] = usable[:, 2].min() - 0.3 * step
-        high[t] = (found[0][:, 2].max() if known[t] else 0.0) + 0.5 * step
+            low[side, t] = usable[:, 2].min() - min(0.3 * step, REACH_MM)
+        high[t] = (found[0][:, 2].max() if known[t] else 0.0) + min(0.5 * step, REACH_MM)
     table = np.array(faces)
     each = max(int(np.sqrt(most / 2.6)), 8)
     grids = [_on_face(table[side, ed], shell, low[side, ed], high[ed], each) for side in (0, 1)]

@@ -28,6 +28,8 @@ MUSCLE = (Structure.MYO, Structure.SCAR, Structure.NO_REFLOW, Structure.OEDEMA)
 ABOVE_MM = 8.0  # of the highest slice with muscle: the field still follows the wall there
 DEPTHS = (-0.75, 1.75)  # beyond, the field is that of the nearest of these depths
 CENTRE_SHARE = 0.65  # of the length: height of the spheroid's middle above the apex
+_NEAREST = 0.3  # spheroid of the cavity's tip: the poles stay in blood, for muscle about one would have no direction
+_SHORTEST = 0.2  # of the length: a focus, however short the cavity
 _FLIP = np.array([1.0, 1.0, -1.0])  # heart coordinates have z towards the base, spheroids' poles lie at the apex
 _FEWEST_SLICES = 3
 _THINNEST = 0.04  # wall, in the spheroid's own measure: about 2 mm
@@ -75,6 +77,8 @@ class HeartFrame:
         reach = CENTRE_SHARE * (high - low)
         across = np.sqrt(2 * np.median(((points[:, :2] - centre[:2]) ** 2).sum(axis=1)))
         focus = float(np.sqrt(reach**2 - min(across, 0.6 * reach) ** 2))
+        tip = low + reach - (apply_affine(affine, np.argwhere(pool).astype(np.float64)) @ axis).min() + step / 2
+        focus = max(min(focus, float(tip) / np.cosh(_NEAREST)), _SHORTEST * float(high - low))
         return cls(turn, np.array([centre[0], centre[1], low + reach]), focus, float(high - low))
 
     def local(self, points: Array) -> Array:
