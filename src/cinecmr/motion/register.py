@@ -72,7 +72,7 @@ class Sound:
     long_axis: float = 1.0
     face: float = 0.6
     volume: float = 4.0
-    glide: float = 2.0
+    glide: float = 1.0
     edge: float = 0.1
     depths: tuple[float, float] = (-0.15, 1.05)
     stiffness: float = 10.0
