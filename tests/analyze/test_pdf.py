@@ -53,6 +53,16 @@ def test_it_is_one_sheet_of_a4_with_every_number_of_both_ventricles(heart, sheet
     assert "95 to 108" in said  # the interval of the mass
 
 
+def test_numbers_beyond_the_ventricles_stand_below_the_table_and_none_is_left_out(heart):
+    more = {
+        name: dataclasses.replace(heart.found.measurements["LVM"], value=value, unit=unit)
+        for name, value, unit in (("SVdiff", 27.0, "ml"), ("HR", 66.6, "bpm"), ("MAPSE", 12.3, "mm"), ("odd", 7.0, "g"))
+    }
+    said = text(made(heart.study, dataclasses.replace(heart.found, measurements={**heart.found.measurements, **more})))
+    for told in ("LV minus RV stroke volume 27 ml", "Heart rate 67 /min", "12.3 mm", "odd 7 g"):
+        assert told in said
+
+
 def test_contours_lie_on_three_slices_at_end_diastole_and_end_systole(heart):
     drawn = dict(pdf.pictures(heart.study, heart.found))
     assert list(drawn) == [f"{phase}, {place}" for phase in ("ED", "ES") for place in ("base", "middle", "apex")]

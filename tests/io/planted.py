@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import zipfile
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pydicom
@@ -9,7 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 NAME = "Qwertzman"  # typed by somebody into fields that the standard takes for harmless, too
@@ -65,12 +68,34 @@ def _plant(ds: Dataset) -> list[str]:
 
 
 def found_in(folders: Iterable[Path], words: Iterable[str]) -> list[tuple[str, str]]:
-    """(word, file) wherever a word stands in the name or the bytes of a file, in small or great letters."""
+    """(word, file) wherever a word stands in the name or the bytes of a file, in small or great letters.
+
+    What is packed is looked into too: .gz, .npz and other zips, the text of a PDF.
+    """
     found = []
     for path in sorted(path for folder in folders for path in folder.rglob("*")):
-        data = path.read_bytes().lower() if path.is_file() else b""
+        held = [data.lower() for data in contents(path.read_bytes())] if path.is_file() else []
         for word in words:
             forms = (word.lower().encode(), word.lower().encode("utf-16-le"))
-            if word.lower() in path.name.lower() or (len(word) > 3 and any(form in data for form in forms)):
+            inside = len(word) > 3 and any(form in data for form in forms for data in held)
+            if word.lower() in path.name.lower() or inside:
                 found.append((word, path.name))
     return found
+
+
+def contents(data: bytes) -> Iterator[bytes]:
+    """The bytes of a file as they are, and unpacked."""
+    yield data
+    if data.startswith(b"\x1f\x8b"):
+        yield from contents(gzip.decompress(data))
+    elif data.startswith(b"PK"):
+        with zipfile.ZipFile(BytesIO(data)) as packed:
+            for name in packed.namelist():
+                yield name.encode()
+                yield from contents(packed.read(name))
+    elif data.startswith(b"%PDF"):
+        from pypdf import PdfReader
+
+        document = PdfReader(BytesIO(data))
+        yield "".join(page.extract_text() for page in document.pages).replace("\n", "").encode()
+        yield str(document.metadata).encode()

@@ -139,22 +139,28 @@ def test_the_table_says_what_the_standard_does(tag, action):
     assert len(actions()) > 600
 
 
+def drawn(folder, path):
+    """The short axis of a folder, and where labels of the ball in it were written."""
+    from cinecmr.io.nifti import write_labels
+
+    image = io.read(folder)[View.SAX]
+    inside = image.data > 600
+    labels = np.where(inside, 3, 0).astype(np.uint8)
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        labels[np.roll(inside, step, axis) & ~inside] = 2
+    write_labels(path, labels, image.affine, image.times)
+    return image, path
+
+
 def test_of_fifty_identifiers_none_is_in_what_a_cohort_writes_of_the_original(ward, tmp_path):
     from cinecmr.cohort import qc, table
     from cinecmr.cohort.ledger import Ledger, Outcome
     from cinecmr.cohort.one import Settings, measure
-    from cinecmr.io.nifti import write_labels
 
     folder, words = ward
-    study = io.read(folder)
-    image = study[View.SAX]
-    inside = image.data > 600  # the ball
-    labels = np.where(inside, 3, 0).astype(np.uint8)
-    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
-        labels[np.roll(inside, step, axis) & ~inside] = 2
-    write_labels(tmp_path / "labels.nii.gz", labels, image.affine, image.times)
+    image, labels = drawn(folder, tmp_path / "labels.nii.gz")
     request = {"name": "study-0", "paths": [str(folder)], "site": "", "said": [], "out": str(tmp_path / "out"),
-               "key": bytes(32).hex(), "labels": str(tmp_path / "labels.nii.gz")}  # fmt: skip
+               "key": bytes(32).hex(), "labels": str(labels)}  # fmt: skip
     told = measure(request, Settings(models="labels", keep="report"), None)
     assert told["state"] in ("done", "flagged"), told
     assert told["row"]["slices"] == image.slices
@@ -165,3 +171,34 @@ def test_of_fifty_identifiers_none_is_in_what_a_cohort_writes_of_the_original(wa
     written = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert {"report.html", "findings.json", "measurements.csv", "picture.png", "table.parquet", "qc.html"} <= written
     assert found_in([tmp_path / "out"], words) == []
+
+
+@pytest.mark.parametrize("kept", [(), ("--keep-id",)], ids=["hashed", "kept"])
+def test_of_fifty_identifiers_none_is_in_page_sheet_seg_sr_or_what_is_printed(ward, tmp_path, capfd, caplog, kept):
+    pytest.importorskip("highdicom", reason="highdicom is not installed (extra: dicom)")
+    pytest.importorskip("pypdf", reason="pypdf is not installed (extra: dev)")
+    from cinecmr.analyze import pdf
+    from cinecmr.cli import main
+
+    try:
+        pdf.library()
+        sheet = ("--pdf",)
+    except RefusedInput:
+        sheet = ()
+    folder, words = ward
+    _, labels = drawn(folder, tmp_path / "labels.nii.gz")
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit, match=r"^[04]$"):
+        main(["analyze", str(folder), "--out", str(out), "--labels", str(labels), "--dicom", *sheet, *kept])
+    written = {path.name for path in out.rglob("*") if path.is_file()}
+    assert {"report.html", "findings.json", "measurements.csv", "sr.dcm", "source.json", "study.npz"} <= written
+    assert any(name.startswith("seg_frame_") for name in written)
+    assert ("report.pdf" in written) == bool(sheet)
+    told = capfd.readouterr()
+    (tmp_path / "printed").mkdir()
+    (tmp_path / "printed" / "printed.txt").write_text(told.out + told.err + caplog.text)
+    found = {word for word, _ in found_in([out, tmp_path / "printed"], words)}
+    if kept:  # the search would have found them: the identifier is asked for, and is there
+        assert "Zq00Xk" in found
+    else:
+        assert found == set()

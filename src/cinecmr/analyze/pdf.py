@@ -130,7 +130,8 @@ def html(file: FindingsFile, study: Study, found: Findings, truth: Findings | No
         chart=None if chart is None else Markup(chart),  # noqa: S704 - made of numbers and escaped text
         pictures=[(title, Markup(picture)) for title, picture in pictures(study, found)],  # noqa: S704 - see there
         chambers=_chambers(said["groups"]),
-        body=_body(file),
+        body=_numbers(file, [name for name in file.measurements if name in BODY]),
+        others=_numbers(file, _others(file)),
         told=told,
         untold=len(flags) - len(told),
         **said,
@@ -148,9 +149,15 @@ def _chambers(groups: list[tuple[str, list[dict[str, Any]]]]) -> list[tuple[str,
     return [(name, rows[name], rows.get(f"{name}i")) for name in names if name in rows]
 
 
-def _body(file: FindingsFile) -> list[tuple[str, str]]:
-    """Numbers of heart and body that stand beside the facts."""
-    there = [(words.title(name), file.measurements[name]) for name in BODY if name in file.measurements]
+def _others(file: FindingsFile) -> list[str]:
+    """Names of what stands neither in the table nor beside the facts."""
+    told = {f"{side}{name}{index}" for side in ("LV", "RV") for name in ROWS for index in ("", "i")} | {*BODY}
+    return [name for name in file.measurements if name not in told]
+
+
+def _numbers(file: FindingsFile, names: list[str]) -> list[tuple[str, str]]:
+    """Title and value of each."""
+    there = [(words.title(name), file.measurements[name]) for name in names]
     return [(title, f"{words.number(one.value, one.unit)} {words.unit(one.unit)}") for title, one in there]
 
 
