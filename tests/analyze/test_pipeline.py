@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cinecmr.analyze.pipeline import SAX_CINE, STAGES, Context, analyze
+from cinecmr.analyze.pipeline import SAX_CINE, STAGES, Context, analyze, measure_volumes
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure.base import find_base
@@ -42,7 +42,7 @@ def test_every_stage_adds_and_none_replaces(tiny_heart, tiny_model):
     again = STAGES[0](tiny_heart.study, found, context)
     assert not again.labels
     with pytest.raises(ValueError, match=r"measurements .* found twice"):
-        found | STAGES[2](tiny_heart.study, found, context)
+        found | measure_volumes(tiny_heart.study, found, context)
 
 
 def test_a_missing_slice_is_bridged_whatever_the_model_says_of_it(tiny_heart, tiny_model):

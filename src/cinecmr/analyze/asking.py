@@ -20,6 +20,7 @@ from cinecmr.anatomy import View
 from cinecmr.errors import RefusedInput
 from cinecmr.learn.samples import heart_centre, labelled_centre
 from cinecmr.measure import long_axis
+from cinecmr.measure.clock import beat_shares
 from cinecmr.study import Findings, Flag, Severity
 
 if TYPE_CHECKING:
@@ -144,16 +145,9 @@ def frame_alike(of: Image, frame: int, other: Image) -> int:
     """
     if of is other:
         return frame
-    mine, theirs = _shares(of)[frame], _shares(other)
+    mine, theirs = beat_shares(of)[frame], beat_shares(other)
     apart = np.abs(theirs - mine)
     return int(np.minimum(apart, 1 - apart).argmin())
-
-
-def _shares(image: Image) -> NDArray[np.float64]:
-    """(t,) share of the beat at each frame."""
-    if image.rr_ms and image.times[-1] - image.times[0] < image.rr_ms / 1000:
-        return np.asarray(image.times * 1000 / image.rr_ms, np.float64)
-    return np.arange(image.frames) / image.frames
 
 
 def _written(study: Study, model: Model, view: View, found: Findings) -> AnswersFile:

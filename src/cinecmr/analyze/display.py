@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from cinecmr.study import Image
 
 # On dark images. Orange, bluish green and sky blue of Okabe and Ito, lightened: told apart by colour-blind readers too.
-CONTOUR_COLOURS = {"endo": "#ffa726", "epi": "#38d6a4", "rv": "#6cb8ff"}
-CONTOUR_TITLES = {"endo": "LV endocardium", "epi": "LV epicardium", "rv": "RV endocardium"}
+CONTOUR_COLOURS = {"endo": "#ffa726", "epi": "#38d6a4", "rv": "#6cb8ff", "la": "#ff8fa3", "ra": "#c9a7ff"}
+ATRIA = ("la", "ra")  # drawn in long-axis views alone
+CONTOUR_TITLES = {
+    "endo": "LV endocardium", "epi": "LV epicardium", "rv": "RV endocardium", "la": "Left atrium", "ra": "Right atrium"
+}  # fmt: skip
 
 _SMOOTHING_PX = 0.7  # blurs the stairs of pixels away and moves a border of radius 10 pixels by 0.03 pixels
 
@@ -129,6 +132,11 @@ def contours(plane: NDArray[np.uint8]) -> dict[str, list[NDArray[np.float64]]]:
 
     wall = ndimage.binary_fill_holes(np.isin(plane, (Structure.LV, Structure.MYO)))
     return {"endo": _borders(plane == Structure.LV), "epi": _borders(wall), "rv": _borders(plane == Structure.RV)}
+
+
+def atria_contours(plane: NDArray[np.uint8]) -> dict[str, list[NDArray[np.float64]]]:
+    """Borders of the atria in one plane of labels, under "la" and "ra"; as `contours`."""
+    return {"la": _borders(plane == Structure.LA), "ra": _borders(plane == Structure.RA)}
 
 
 def _borders(inside: NDArray[np.bool_]) -> list[NDArray[np.float64]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinecmr.analyze import words
-from cinecmr.analyze.display import CONTOUR_COLOURS, CONTOUR_TITLES
+from cinecmr.analyze.display import ATRIA, CONTOUR_COLOURS, CONTOUR_TITLES
 from cinecmr.analyze.figures import Curve, volume_curves
 from cinecmr.analyze.player import COORDINATE, tiles
 from cinecmr.anatomy import View
@@ -63,7 +63,7 @@ def render(
         data=Markup(_json_in_html(_player_data(file, study, found))),  # noqa: S704 - escaped in there
         chart=None if chart is None else Markup(chart),  # noqa: S704 - made of numbers and escaped text
         strain=None if strain is None else _strain(strain),
-        colours=CONTOUR_COLOURS,
+        colours={name: colour for name, colour in CONTOUR_COLOURS.items() if name not in ATRIA or _long_axis(found)},
         contour_titles=CONTOUR_TITLES,
         **words_of(file),
     )
@@ -77,6 +77,11 @@ def _strain(found: Tracked) -> dict[str, Any]:
     made = section(found)
     curves, eyes = Markup(made["curves"]), [(title, Markup(eye)) for title, eye in made["eyes"]]  # noqa: S704 - ours
     return made | {"curves": curves, "eyes": eyes}
+
+
+def _long_axis(found: Findings) -> bool:
+    """Whether some long-axis view has contours."""
+    return any(view is not View.SAX for view, _ in found.labels)
 
 
 def _policy(style: str, script: str) -> str:
@@ -238,7 +243,7 @@ def _citations(file: FindingsFile) -> list[tuple[str, str, str]]:
 
 def _groups(file: FindingsFile) -> list[tuple[str, list[dict[str, Any]]]]:
     citations = _citations(file)
-    groups: dict[str, list[dict[str, Any]]] = {"Left ventricle": [], "Right ventricle": [], "Heart and body": []}
+    groups: dict[str, list[dict[str, Any]]] = {title: [] for title in words.GROUPS}
     for name, m in file.measurements.items():
         row: dict[str, Any] = {
             "name": name,

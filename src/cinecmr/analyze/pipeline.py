@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from cinecmr.analyze import long_axis
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure import checks
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cinecmr.analyze.long_axis import LongAxisModel
     from cinecmr.measure.volumes import Chamber
     from cinecmr.study import Image, Study
 
@@ -54,6 +56,7 @@ class Context:
         ed, es: frames the user chose, for both ventricles.
         progress: told the share of the segmentation that is done, 0 to 1.
         convention: what the labels count, in words.
+        long_axis: reads 2C, 3C and 4C views; None leaves them unread.
     """
 
     model: Segmenter
@@ -61,6 +64,7 @@ class Context:
     es: int | None = None
     progress: Callable[[float], None] | None = None
     convention: str = CONVENTION
+    long_axis: LongAxisModel | None = None
 
 
 def segment(study: Study, found: Findings, context: Context) -> Findings:
@@ -121,7 +125,26 @@ def measure_volumes(study: Study, found: Findings, context: Context) -> Findings
     )
 
 
-STAGES: tuple[Callable[[Study, Findings, Context], Findings], ...] = (segment, find_cycle, measure_volumes)
+def read_long_axis(study: Study, found: Findings, context: Context) -> Findings:
+    """Structures, hinges and apex of the long-axis views, where there are some and a model that reads them."""
+    del found
+    return long_axis.find(study, context.long_axis)
+
+
+def measure_long_axis(study: Study, found: Findings, context: Context) -> Findings:
+    """Excursion of the valves, shortening, and atrial volumes, from what was found in the long-axis views."""
+    if context.long_axis is None:
+        return Findings()
+    return long_axis.measure(study, found, context.long_axis.source)
+
+
+STAGES: tuple[Callable[[Study, Findings, Context], Findings], ...] = (
+    segment,
+    find_cycle,
+    read_long_axis,
+    measure_volumes,
+    measure_long_axis,
+)
 
 
 def analyze(
@@ -131,6 +154,7 @@ def analyze(
     ed: int | None = None,
     es: int | None = None,
     progress: Callable[[float], None] | None = None,
+    long_axis: LongAxisModel | None = None,
 ) -> Findings:
     """Measure one study.
 
@@ -140,6 +164,7 @@ def analyze(
         ed: the user's own end-diastolic frame, counted from 0, for both ventricles.
         es: the user's own end-systolic frame.
         progress: told the share of the segmentation that is done, 0 to 1.
+        long_axis: reads the 2C, 3C and 4C views; see `analyze.long_axis.LongAxisModel`. None leaves them unread.
 
     Returns:
         Labels, curves, cycle, measurements and flags; the flags of reading stand first.
@@ -150,7 +175,7 @@ def analyze(
     if View.SAX not in study:
         there = ", ".join(view.title for view in study.views) or "no cine at all"
         raise RefusedInput("no-sax", f"no short-axis cine in the study: found {there}; name one with --sax")
-    context = Context(model, ed, es, progress)
+    context = Context(model, ed, es, progress, long_axis=long_axis)
     found = Findings(flags=study.flags)
     for stage in STAGES:
         found |= stage(study, found, context)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinecmr.analyze import arrows
-from cinecmr.analyze.display import contours, display_axes, heart_box, slices_from_base
+from cinecmr.analyze.display import atria_contours, contours, display_axes, heart_box, slices_from_base
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.geometry import apply_affine
+from cinecmr.measure.hinges import POINTS, TRICUSPID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def tiles(study: Study, found: Findings) -> list[dict[str, Any]]:
         (pixels of the crop), "aspect" (width to height in mm), "frames", "columns" and "cell" (the picture's
         layout), "source" (data URI; absent if not acquired), "contours": for each name and frame a list of
         polygons `[x0, y0, dx1, dy1, ...]` in 1/`COORDINATE` pixel, null where nobody looked; "arrows" where a motion
-        was found, see `arrows.on_screen`.
+        was found, see `arrows.on_screen`; "marks" in long-axis views with landmarks, see `_marks`.
     """
     cines = [view for view in View if view in study]
     crops = {view: _crop(study, found, view) for view in cines}
@@ -53,6 +54,8 @@ def tiles(study: Study, found: Findings) -> list[dict[str, Any]]:
         grey = _to_grey(image, crops[view])
         for z in slices_from_base(image.affine, image.slices, labels) if view is View.SAX else range(image.slices):
             made.append(_tile(image, labels, z, crops[view], axes, grey, coding))
+            if view is not View.SAX:
+                made[-1] |= _marks(found, image, crops[view], axes)
             if view is View.SAX and z in moved and "source" in made[-1]:
                 made[-1]["arrows"] = arrows.on_screen(moved[z], crops[view], axes, COORDINATE)
     return made
@@ -168,17 +171,38 @@ def _tile(
     if labels is None:
         return tile | {"note": "no contours"}
     turned = axes.apply(labels[(*crop, z)])
-    drawn = [_frame_contours(turned[:, :, t]) for t in range(image.frames)]
-    tile["contours"] = {name: [frame and frame[name] for frame in drawn] for name in ("endo", "epi", "rv")}
+    atria = image.view is not View.SAX
+    drawn = [_frame_contours(turned[:, :, t], atria) for t in range(image.frames)]
+    names = ("endo", "epi", "rv", *(("la", "ra") if atria else ()))
+    tile["contours"] = {name: [frame and frame[name] for frame in drawn] for name in names}
     return tile | {"note": "" if any(frame is not None for frame in drawn) else "no contours"}
 
 
-def _frame_contours(plane: NDArray[np.uint8]) -> dict[str, list[list[int]]] | None:
+def _marks(found: Findings, image: Image, crop: tuple[slice, slice], axes: DisplayAxes) -> dict[str, Any]:
+    """Under "marks", for each frame, the x and y on the screen of every landmark found in a long-axis view."""
+    names = {View.LAX_2C: POINTS[View.LAX_2C], View.LAX_4C: (*POINTS[View.LAX_4C], *TRICUSPID)}.get(image.view, ())
+    points = [found.landmarks[name] for name in names if name in found.landmarks]
+    points = [each for each in points if len(each) == image.frames]
+    if not points:
+        return {}
+    index = apply_affine(np.asarray(np.linalg.inv(image.affine), np.float64), np.stack(points, axis=1))[..., :2]
+    size = [part.stop - part.start for part in crop]
+    index = index - [part.start for part in crop]
+    across, down = (1, 0) if axes.swap else (0, 1)
+    x = size[across] - 1 - index[..., across] if axes.flip_columns else index[..., across]
+    y = size[down] - 1 - index[..., down] if axes.flip_rows else index[..., down]
+    at = np.stack([x, y], axis=-1).reshape(image.frames, -1, 2)
+    known = [one[np.isfinite(one).all(axis=1)] for one in at]
+    return {"marks": [np.rint(one * COORDINATE).astype(int).ravel().tolist() for one in known]}
+
+
+def _frame_contours(plane: NDArray[np.uint8], atria: bool) -> dict[str, list[list[int]]] | None:
     """Polygons of one frame as differences of whole numbers; None where nobody looked."""
     if (plane == Structure.UNSEEN).all():
         return None
     seen = np.where(plane == Structure.UNSEEN, 0, plane).astype(np.uint8)
-    return {name: [list(_differences(line)) for line in lines] for name, lines in contours(seen).items()}
+    borders = contours(seen) | (atria_contours(seen) if atria else {})
+    return {name: [list(_differences(line)) for line in lines] for name, lines in borders.items()}
 
 
 def _differences(line: NDArray[np.float64]) -> Iterator[int]:

@@ -66,20 +66,29 @@ def write_outputs(
 def write_numbers(
     out: Path, study: Study, found: Findings, *, provenance: Mapping[str, str], truth: Findings | None = None
 ) -> list[Path]:
-    """Write findings.json, measurements.csv and labels_sax.nii.gz; see `write_outputs`."""
+    """Write findings.json, measurements.csv and the label map of each view, `labels_path`; see `write_outputs`."""
     file = to_file_model(study, found, provenance=provenance, truth=truth)
     written = [out / "findings.json", out / "measurements.csv"]
     files.write_text(written[0], file.to_json())
     files.write_text(written[1], measurements_csv(file))
-    labels = found.labels.get((View.SAX, Contrast.CINE))
-    if labels is not None and View.SAX in study:
-        from cinecmr.io import nifti
+    return written + [path for view in View if (path := _write_labels(out, view, study, found)) is not None]
 
-        written.append(out / "labels_sax.nii.gz")
-        nifti.write_labels(written[-1], labels, study[View.SAX].affine, study[View.SAX].times)
-    else:  # an old label map beside a new refusal would be believed
-        (out / "labels_sax.nii.gz").unlink(missing_ok=True)
-    return written
+
+def labels_path(out: Path, view: View) -> Path:
+    """Where the label map of a view's cine lies."""
+    return out / f"labels_{view.value}.nii.gz"
+
+
+def _write_labels(out: Path, view: View, study: Study, found: Findings) -> Path | None:
+    """The label map of a view; without one an older map goes: beside a new refusal it would be believed."""
+    from cinecmr.io import nifti
+
+    path, labels = labels_path(out, view), found.labels.get((view, Contrast.CINE))
+    if labels is None or view not in study:
+        path.unlink(missing_ok=True)
+        return None
+    nifti.write_labels(path, labels, study[view].affine, study[view].times)
+    return path
 
 
 def write_page(

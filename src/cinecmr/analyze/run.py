@@ -12,12 +12,14 @@ from cinecmr.measure import body
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cinecmr.analyze.long_axis import LongAxisModel
     from cinecmr.analyze.pipeline import Segmenter
     from cinecmr.analyze.sureness import Sureness
     from cinecmr.anatomy import Disease, Sex
     from cinecmr.study import Facts, Findings, Study
 
 PHANTOM = "phantom"
+LONG_AXIS, NO_MODEL = "lax-unet", "none"  # the shipped model of the long axis, and the word for going without
 PAPILLARY = "papillary_in_volume"
 BASAL_SLICE = "counted where labelled as ventricle; rule of the labels: myocardium around at least 50 % of the ring"
 ANSWERS: dict[str, tuple[str, ...]] = {  # flags of reading, and the facts that answer them when the user gives them
@@ -134,23 +136,52 @@ def segmenter(
     return models.Ensemble(members) if len(members) > 1 else members[0]
 
 
+def long_axis(
+    name: str, device: str, folder: Path | None = None, precision: str = "fp32", compiled: bool = False
+) -> LongAxisModel | None:
+    """The model of that name that reads 2C, 3C and 4C views.
+
+    Args:
+        name: as `cinecmr models` lists it; "none" for none, and so is the shipped one where it is not installed.
+        device: see `models.load`.
+        folder: see there.
+        precision: see there.
+        compiled: see there.
+
+    Raises:
+        RefusedInput: no such model, or it reads something else (`other-view`).
+    """
+    from cinecmr.analyze import models
+
+    if name == NO_MODEL or (name == LONG_AXIS and name not in models.names(folder)):
+        return None
+    model = models.load(name, device, folder, precision, compiled)
+    if model.card.family != "long-axis":
+        raise RefusedInput("other-view", f"{name} does not read 2C, 3C and 4C views; name another, or {NO_MODEL}")
+    return model
+
+
 def sureness(model: Segmenter) -> Sureness | None:
     """The intervals of a model's numbers, where they were calibrated; a person's labels have none."""
     found: Sureness | None = getattr(model, "sureness", None)
     return found
 
 
-def provenance(model: Segmenter, options: Mapping[str, object]) -> dict[str, str]:
+def provenance(
+    model: Segmenter, options: Mapping[str, object], long_axis: LongAxisModel | None = None
+) -> dict[str, str]:
     """What the report says of how the numbers came to be.
 
     Args:
         model: what found the labels.
         options: of the command; those left at None are not told.
+        long_axis: what read the long-axis views.
     """
     told = " ".join(f"--{key} {getattr(value, 'value', value)}" for key, value in options.items() if value is not None)
     sure = sureness(model)
     return {
         **({} if sure is None else {"intervals": sure.words()}),
+        **({} if long_axis is None else {"long_axis_model": long_axis.source}),
         "model": str(getattr(model, "name", model.source)),
         "weights_sha256": str(getattr(model, "sha256", "")),
         "options": told,

@@ -23,6 +23,9 @@ from cinecmr.study import Findings, Measurement, Severity, Study
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cinecmr.study import Image
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
@@ -86,10 +89,13 @@ class MeasurementEntry(_Strict):
 
 
 class CurveEntry(_Strict):
-    """Volume of one ventricle over the cycle."""
+    """Volume of one ventricle or atrium over the cycle."""
 
     times_s: list[FiniteFloat] = Field(description="time of each frame after the R wave, s")
     volume_ml: list[FiniteFloat | None] = Field(description="volume at each frame, ml; null where nobody looked")
+
+
+Point = tuple[FiniteFloat, FiniteFloat, FiniteFloat]
 
 
 class FlagEntry(_Strict):
@@ -148,7 +154,12 @@ class FindingsFile(_Strict):
     conventions: Conventions = Field(description="conventions of the volumes")
     cycle: dict[str, int] = Field(description='frame index (from 0) of "LV_ED", "LV_ES", "RV_ED", "RV_ES"')
     measurements: dict[str, MeasurementEntry] = Field(description='by name, such as "LVEDV"')
-    curves: dict[str, CurveEntry] = Field(description='volume curves of "LV" and "RV"')
+    curves: dict[str, CurveEntry] = Field(
+        description='of "LV" and "RV", and of "LA" and "RA" where the long axis shows them'
+    )
+    landmarks: dict[str, list[Point | None]] = Field(
+        default={}, description="patient RAS, mm, at each frame of the landmark's own view; null where it was not found"
+    )
     flags: list[FlagEntry] = Field(description="in the order they were raised")
     truth: dict[str, TrueValue] | None = Field(description="true values of a synthetic heart, by name; else null")
     provenance: Provenance = Field(description="how the numbers came to be")
@@ -196,6 +207,7 @@ def to_file_model(
             for name, measurement in found.measurements.items()
         },
         curves=_curves(study, found),
+        landmarks={name.value: [_point(at) for at in points] for name, points in found.landmarks.items()},
         flags=[FlagEntry(code=f.code, severity=f.severity.value, message=f.message) for f in flags],
         truth=None if truth is None else _truth(truth),
         provenance=_provenance(notes),
@@ -270,6 +282,10 @@ def _curves(study: Study, found: Findings) -> dict[str, CurveEntry]:
         name: CurveEntry(times_s=times, volume_ml=[float(v) if math.isfinite(v) else None for v in curve])
         for name, curve in found.curves.items()
     }
+
+
+def _point(at: NDArray[np.float64]) -> Point | None:
+    return (float(at[0]), float(at[1]), float(at[2])) if all(map(math.isfinite, at)) else None
 
 
 def _truth(truth: Findings) -> dict[str, TrueValue]:

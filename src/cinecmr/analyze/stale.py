@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 REFUSAL, EDITS = "refusal.json", "edits.jsonl"
 _NUMBERS = ("report.html", "report.pdf", "findings.json", "measurements.csv", *motion.FILES)
-OUTPUTS = (*_NUMBERS, "dicom", "study.npz", EDITS, "labels_sax.nii.gz")
+_LONG_AXIS = ("labels_lax_2c.nii.gz", "labels_lax_3c.nii.gz", "labels_lax_4c.nii.gz")
+OUTPUTS = (*_NUMBERS, "dicom", "study.npz", EDITS, *_LONG_AXIS, "labels_sax.nii.gz")
 
 
 @contextmanager

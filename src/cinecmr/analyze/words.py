@@ -26,6 +26,18 @@ TITLES: dict[str, str] = {
     "RVSV": "RV stroke volume",
     "RVSVi": "RV stroke volume, indexed",
     "RVEF": "RV ejection fraction",
+    "MAPSE": "Mitral annular plane systolic excursion",
+    "TAPSE": "Tricuspid annular plane systolic excursion",
+    "gl_shortening": "Shortening of the LV's length",
+    "GLS": "Global longitudinal strain, long-axis contours",
+    "LAVmax": "Left atrial volume, largest",
+    "LAVmaxi": "Left atrial volume, largest, indexed",
+    "LAVmin": "Left atrial volume, smallest",
+    "LAEF": "Left atrial emptying fraction",
+    "RAVmax": "Right atrial volume, largest",
+    "RAVmaxi": "Right atrial volume, largest, indexed",
+    "RAVmin": "Right atrial volume, smallest",
+    "RAEF": "Right atrial emptying fraction",
     "SVdiff": "LV minus RV stroke volume",
     "HR": "Heart rate",
     "BSA": "Body surface area",
@@ -37,6 +49,7 @@ CONVENTIONS: dict[str, str] = {
     "not stated": "Papillary convention not stated",
 }
 
+GROUPS = ("Left ventricle", "Right ventricle", "Long axis and atria", "Heart and body")
 KEY_RESULTS = ("LVEDV", "LVESV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF")
 
 UNITS: dict[str, str] = {"ml/m2": "ml/m²", "g/m2": "g/m²", "l/min/m2": "l/min/m²", "m2": "m²", "bpm": "/min"}
@@ -82,9 +95,11 @@ def number(value: float, unit: str, *, fine: bool = False) -> str:
 def group(name: str) -> str:
     """The heading under which a measurement stands in the table.
 
-    >>> group("RVEF"), group("SVdiff")
-    ('Right ventricle', 'Heart and body')
+    >>> group("RVEF"), group("LAVmax"), group("SVdiff")
+    ('Right ventricle', 'Long axis and atria', 'Heart and body')
     """
+    if name in ("MAPSE", "TAPSE", "gl_shortening", "GLS") or name.startswith(("LA", "RA")):
+        return "Long axis and atria"
     if name.startswith("LV"):
         return "Left ventricle"
     return "Right ventricle" if name.startswith("RV") else "Heart and body"

@@ -30,6 +30,7 @@ Study_ = Annotated[str, typer.Argument(metavar="STUDY", help="DICOM or NIfTI fil
 
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="folder for what is written", file_okay=False)]
 ModelName = Annotated[str, typer.Option("--models", help="weights to use; `cinecmr models` lists them")]
+LongAxis = Annotated[str, typer.Option(help="weights that read 2C, 3C and 4C views; none leaves them unread")]
 ModelsDir = Annotated[
     Path | None, typer.Option(envvar="CINECMR_MODELS", help="folder of imported models", file_okay=False)
 ]

@@ -19,6 +19,7 @@ from cinecmr.cli.shared import (
     Fault,
     KeepId,
     Kind,
+    LongAxis,
     ModelName,
     ModelsDir,
     OutFolder,
@@ -59,6 +60,7 @@ def analyze(
     sax: Sax = None,
     rr_ms: RRms = None,
     models: ModelName = DEFAULT_MODEL,
+    long_axis: LongAxis = "lax-unet",
     labels: Annotated[Path | None, typer.Option(help="measure these labels (NIfTI) in place of the model's")] = None,
     dicom: Annotated[bool, typer.Option("--dicom", help="also SEG of ED and ES, and SR; needs a DICOM study")] = False,
     dicom_all: Annotated[bool, typer.Option("--dicom-all", help="as --dicom, and a SEG of every frame")] = False,
@@ -76,8 +78,8 @@ def analyze(
 ) -> None:
     """Measure one study and write its report.
 
-    Volumes, ejection fractions, mass and flags. Writes report.html, findings.json, measurements.csv and
-    labels_sax.nii.gz to --out, and study.npz, with which `cinecmr view` lets contours be corrected.
+    Volumes, ejection fractions, mass and flags; of long-axis views excursion, shortening and atria. Writes report.html,
+    findings.json, measurements.csv and labels to --out, and study.npz, with which `cinecmr view` corrects contours.
     """
     from cinecmr.analyze import dicom_out, pipeline, report, run, session, stale, strain_page
     from cinecmr.analyze import pdf as printed
@@ -92,11 +94,14 @@ def analyze(
         if dicom or dicom_all:
             source = dicom_out.prepare(study, read, keep_id=keep_id, sax=sax, rr_ms=rr_ms)
         segmenter = run.segmenter(models, device, labels, models_dir, precision, compiled)
-        found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=progress("finding the heart"))
+        views = run.long_axis(long_axis, device, models_dir, precision, compiled)
+        finding = progress("finding the heart")
+        found = pipeline.analyze(read, segmenter, ed=ed, es=es, progress=finding, long_axis=views)
         options: dict[str, object] = {"height": height, "weight": weight, "sex": sex, "age": age, "ed": ed, "es": es}
         options |= {"sax": sax, "rr-ms": rr_ms, "device": device, "labels": labels and labels.name}
         options |= {"strain": strain or None}
-        provenance = run.provenance(segmenter, options | ({} if truth is None else {"seed": seed, "disease": disease}))
+        options |= {} if truth is None else {"seed": seed, "disease": disease}
+        provenance = run.provenance(segmenter, options, views)
         found, tracked = strain_page.follow(read, found, progress("following it")) if strain else (found, None)
         stale.keep_corrections(out)
         written = report.write_outputs(out, read, found, provenance=provenance, truth=truth, strain=tracked, pdf=pdf)

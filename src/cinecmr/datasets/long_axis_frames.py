@@ -147,7 +147,7 @@ def _frame(scene: Scene, view: View, recipe: FrameRecipe, rng: np.random.Generat
     signal = slice_signal(scene, points, plane.normal.astype(np.float32), machine.slice_mm, look)
     image = to_bytes(expose(signal, points, machine, look, rng))
     marks = np.array([*hinges, apex(scene.heart, scene.surfaces, plane), *tricuspid_hinges(scene, plane)])
-    at = bend.undone(apply_affine(np.linalg.inv(plane.local), marks)[:, :2])
+    at = bend.undone(apply_affine(np.asarray(np.linalg.inv(plane.local), np.float64), marks)[:, :2])
     at[((at < 0) | (at > recipe.pixels - 1)).any(axis=1)] = np.nan
     return Frame(image, plane_labels(scene, points), at.astype(np.float32), view)
 
@@ -161,8 +161,9 @@ def _planned(
     for _ in range(_TRIES):
         size = recipe.pixel_mm * float(np.exp(rng.uniform(*np.log(recipe.zoom))))
         machine = replace(draw_scanner(rng), pixel_mm=size, matrix=(recipe.pixels,) * 2)
-        aim = Aim(*rng.normal(0, recipe.miss_mm, 2), np.radians(rng.normal(0, recipe.miss_deg)),
-                  rng.uniform(-np.pi, np.pi))  # fmt: skip
+        apex_off, mitral_off = (float(off) for off in rng.normal(0, recipe.miss_mm, 2))
+        angle = float(np.radians(rng.normal(0, recipe.miss_deg)))
+        aim = Aim(apex_off, mitral_off, angle, float(rng.uniform(-np.pi, np.pi)))
         placing = replace(draw_placing(rng), aims={view: aim})
         plane = long_axis(view, heart, atria, machine, placing)
         local = plane.local.copy()
@@ -215,7 +216,9 @@ def _valve_line(surfaces: Surfaces, plane: Planes) -> tuple[Array, Array]:
     valve = np.array([0.0, -surfaces.rv_tilt, 1.0])  # z - tilt y = top
     way = np.cross(normal, valve)
     way /= np.linalg.norm(way)
-    middle = np.linalg.lstsq(np.stack([normal, valve, [0, 0, 0]]), [normal @ start, surfaces.rv_top, 0], rcond=None)[0]
+    middle = np.linalg.lstsq(
+        np.stack([normal, valve, np.zeros(3)]), np.array([normal @ start, surfaces.rv_top, 0]), rcond=None
+    )[0]
     up = np.array([0.0, 0.0, 1.0]) - normal * normal[2]
     return middle + np.arange(-_SPAN_MM, _SPAN_MM, _STEP_MM)[:, None] * way, up / np.linalg.norm(up)
 

@@ -94,7 +94,7 @@ def write_shard(folder: Path, recipe: Pool, number: int) -> Path:
     path = shard_path(folder, number)
     if path.exists():
         return path
-    arrays = recipe.shard(number)
+    arrays: dict[str, Any] = recipe.shard(number)
 
     def write(target: Path) -> None:
         with target.open("wb") as file:

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from cinecmr.anatomy import Landmark, Structure, View
 from cinecmr.geometry import apply_affine
+from cinecmr.measure.clock import at_shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,8 @@ POINTS = {
 }
 # The ends of the tricuspid valve in the four-chamber view.
 TRICUSPID = (Landmark.TRICUSPID_4C_SEPTAL, Landmark.TRICUSPID_4C_LATERAL)
+_LEAP_MM = 7.0  # a hinge moves up to 4 mm from frame to frame at 20 frames a beat
+_FEWEST_FRAMES = 8  # with fewer, neighbours in time are no neighbours in place
 _TOUCH = 1.5  # pixels between the centres of two that touch, corners too
 _FRONT = np.array([0.0, 1.0, 1.0])  # in a two-chamber view the anterior wall lies to the front and up
 
@@ -109,6 +112,28 @@ def lateral_end(ends: Array, labels: NDArray[np.uint8], affine: Array) -> Array:
         if len(cavity) and np.isfinite(both).all():
             found[frame] = both[np.linalg.norm(both - cavity.mean(axis=0), axis=1).argmax()]
     return found
+
+
+def settled(points: Array) -> Array:
+    """A point over the beat without leaps and gaps: what lies `_LEAP_MM` off its neighbours in time is left out.
+
+    Args:
+        points: (t, 3), NaN at frames that do not show it; the beat is a circle.
+
+    Returns:
+        (t, 3); gaps are bridged linearly. NaN everywhere where fewer than two frames are known.
+    """
+    known = np.isfinite(points).all(axis=1)
+    if len(points) >= _FEWEST_FRAMES:
+        around = np.stack([np.roll(points, shift, axis=0) for shift in (-2, -1, 1, 2)])
+        there = np.isfinite(around).all(axis=2).sum(axis=0) >= 2
+        middle = np.full(points.shape, np.nan)
+        middle[there] = np.nanmedian(around[:, there], axis=0)
+        known &= ~(np.linalg.norm(points - middle, axis=1) > _LEAP_MM)
+    if known.sum() < 2:
+        return np.full(points.shape, np.nan)
+    shares = np.arange(len(points)) / len(points)
+    return at_shares(points[known], shares[known], shares)
 
 
 def one_slice(labels: NDArray[np.uint8]) -> None:

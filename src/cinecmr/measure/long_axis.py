@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.geometry import apply_affine
+from cinecmr.measure.body import bsa_mosteller
+from cinecmr.measure.clock import at_shares
 from cinecmr.measure.hinges import POINTS, one_slice
 from cinecmr.study import Measurement
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cinecmr.anatomy import Landmark, Structure, View
+    from cinecmr.study import Facts
 
     Array = NDArray[np.float64]
     Marks = Mapping[Landmark, NDArray[np.float64]]
@@ -186,7 +189,7 @@ def atrial_curve(two: Outline | None, four: Outline) -> Array:
     if two is None:
         return area_length_volume(four.area, four.area, four.length)
     share, own = np.arange(len(four.area)) / len(four.area), np.arange(len(two.area)) / len(two.area)
-    area, length = (np.interp(share, own, values, period=1.0) for values in (two.area, two.length))
+    area, length = (at_shares(values, own, share) for values in (two.area, two.length))
     return area_length_volume(area, four.area, np.minimum(length, four.length))
 
 
@@ -244,6 +247,19 @@ def atrial_measurements(name: str, curve: Array, source: str, planes: str) -> di
         f"{name}Vmin": Measurement(small, "ml", method, source, frame=least),
         f"{name}EF": Measurement(100 * (large - small) / large, "%", method, source),
     }
+
+
+def indexed(told: Mapping[str, Measurement], facts: Facts) -> dict[str, Measurement]:
+    """Largest atrial volumes per body surface (Mosteller), "LAVmaxi" and "RAVmaxi"; empty without height and weight."""
+    if facts.height_m is None or facts.weight_kg is None:
+        return {}
+    bsa = bsa_mosteller(facts.height_m, facts.weight_kg)
+    rows = {name: told[name] for name in ("LAVmax", "RAVmax") if name in told}
+    return {
+        f"{name}i": Measurement(one.value / bsa, "ml/m2", f"{name} / BSA (Mosteller); {one.method}", one.source,
+                                frame=one.frame)
+        for name, one in rows.items()
+    }  # fmt: skip
 
 
 def _points(marks: Marks, view: View) -> tuple[Array, Array, Array]:

@@ -181,7 +181,9 @@ class LongAxisReader:
 
 
 def tidy(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """One heart: of all that is labelled the largest piece, gaps as wide as leaflets bridged, and of each structure its own largest piece, holes filled.
+    """One heart: the largest piece of all that is labelled, of each structure its own largest piece, holes filled.
+
+    Gaps as wide as leaflets do not part a heart.
 
     Args:
         codes: (x, y) `Structure` codes.

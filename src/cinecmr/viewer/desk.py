@@ -20,6 +20,7 @@ import numpy as np
 
 from cinecmr.analyze import dicom_out, motion, pipeline, report, session, strain_page
 from cinecmr.analyze.display import display_axes, heart_box, slices_from_base
+from cinecmr.analyze.given import KeptLongAxis
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
@@ -85,6 +86,8 @@ class Desk:
         self.log = self._read_log()
         self.ed, self.es = self._frames_chosen()
         self.lock, self.exporting, self.revision = threading.RLock(), threading.Lock(), 0
+        reader_of_views = self.session.run.get("long_axis_model")
+        self.long_axis = KeptLongAxis(out, reader_of_views) if reader_of_views else None
         self.found = self._measure()
         self.first = self._first_numbers()
         due = (out / DUE).read_text("utf-8") if (out / DUE).is_file() else ""
@@ -210,7 +213,7 @@ class Desk:
         kept = self.session
         source = f"{kept.source}, {dicom_out.CORRECTED}" if drawn else kept.source
         labels = _Drawn(self.labels, source, None if drawn else kept.sureness)
-        found = pipeline.analyze(kept.study, labels, ed=self.ed, es=self.es)
+        found = pipeline.analyze(kept.study, labels, ed=self.ed, es=self.es, long_axis=self.long_axis)
         return replace(found, flags=found.flags + self._flags())
 
     def _flags(self) -> tuple[Flag, ...]:

@@ -8,7 +8,7 @@
   const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   const state = {
     frame: 0, playing: false, speed: 1, grid: true, chosen: 0, contours: true, arrows: false, level: 0.5, window: 0.5,
-    shown: { endo: true, epi: true, rv: true },
+    shown: { endo: true, epi: true, rv: true, la: true, ra: true },
   };
   let clock = 0; // position in the beat, in frames, with its fraction
   let before = null; // time of the last animation frame
@@ -89,7 +89,24 @@
     pen.imageSmoothingQuality = state.grid && !width ? "low" : "high"; // many small pictures must keep time
     pen.drawImage(tile.small, 0, 0, wide, high);
     if (state.contours && tile.contours) outline(tile, pen, t, wide, high, width ? wide / 130 : Math.max(1.4, wide / 260));
+    if (state.contours && tile.marks) marks(tile, pen, t, wide, high);
     if (state.arrows && tile.arrows) arrows(tile, pen, t, wide, high);
+  }
+
+  function marks(tile, pen, t, wide, high) { // hinges of the valves and the apex
+    const u = wide / tile.width / data.coordinate, v = high / tile.height / data.coordinate, half = data.coordinate / 2;
+    const at = tile.marks[t] || [], size = Math.max(2, wide / 90);
+    pen.beginPath();
+    for (let i = 0; i < at.length; i += 2) {
+      const x = (at[i] + half) * u, y = (at[i + 1] + half) * v;
+      pen.moveTo(x - size, y);
+      pen.lineTo(x + size, y);
+      pen.moveTo(x, y - size);
+      pen.lineTo(x, y + size);
+    }
+    pen.lineWidth = Math.max(1.2, wide / 260);
+    pen.strokeStyle = "#fff05a";
+    pen.stroke();
   }
 
   function arrows(tile, pen, t, wide, high) { // from where muscle was at end-diastole to where it is
