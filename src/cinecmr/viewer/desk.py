@@ -256,8 +256,8 @@ class Desk:
 
     def _keep_strain(self, found: Findings, tracked: Tracked | None) -> None:
         self.found = found
-        about = {"provenance": self.provenance(), "truth": self.truth}
-        report.write_outputs(self.out, self.session.study, found, **about, strain=tracked)
+        study, about = self.session.study, self.provenance()
+        report.write_outputs(self.out, study, found, provenance=about, truth=self.truth, strain=tracked)
 
     @property
     def truth(self) -> Findings | None:
