@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cinecmr.cli.shared import DEFAULT_MODEL, Device, ModelName, OutFolder, app, progress, say
+from cinecmr.cli.shared import DEFAULT_MODEL, Device, ModelName, ModelsDir, OutFolder, app, progress, say
 
 evaluate_app = typer.Typer(help="Found against true.", rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(evaluate_app, name="evaluate")
@@ -81,6 +81,28 @@ def evaluate_truth(
     from cinecmr.experiments import phantom_truth
 
     for line in phantom_truth.run(out, subjects, seed, step, progress=progress("measuring hearts")):
+        print(line)
+
+
+@evaluate_app.command("long-axis")
+def evaluate_long_axis(
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="first seed; no training used any of this space")] = 9000,
+    models: Annotated[str, typer.Option("--models", help="weights that read 2C, 3C and 4C views")] = "lax-unet",
+    models_dir: ModelsDir = None,
+    device: Device = "cpu",
+) -> None:
+    """Read long-axis views of synthetic hearts.
+
+    Distances of hinges and apex from the true ones, errors of MAPSE, TAPSE, shortening, strain and atrial volumes,
+    Dice of every structure.
+    """
+    from cinecmr.analyze import run as runs
+    from cinecmr.experiments import long_axis_studies
+
+    model = runs.long_axis(models, device, models_dir)
+    for line in long_axis_studies.run(out, subjects, seed, model, progress=progress("reading views")):
         print(line)
 
 

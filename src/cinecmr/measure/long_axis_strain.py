@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_SOFT_PX = 1.0  # the stairs of pixels make a border longer; rounding them off takes that away
+_SOFT_PX = 0.7  # the stairs of pixels make a border longer; rounding them off takes that away
 _POINTS = 48  # of a border: finer would follow the stairs again
 _FEWEST_PIXELS = 12  # of a cavity that has a border worth the name
 
