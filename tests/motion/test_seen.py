@@ -8,7 +8,9 @@ import pytest
 from cinecmr.anatomy import Structure
 from cinecmr.errors import RefusedInput
 from cinecmr.measure.wall import wall_points
+from cinecmr.motion.evidence import REACH_MM, surfaces
 from cinecmr.motion.seen import FAR_MM, seen, without_unseen
+from cinecmr.motion.shell import Shell
 
 
 @dataclass
@@ -76,3 +78,12 @@ def test_without_labels_of_systole_nothing_is_left_out():
     labels[..., 1:] = Structure.UNSEEN
     wall = wall_points(labels[..., 0], affine)
     assert seen(motion, wall, labels, affine, shares).all()
+
+
+@pytest.mark.parametrize(("gap", "beyond"), [(6.0, 3.0), (18.0, REACH_MM)])
+def test_faces_are_known_half_a_slice_beyond_the_highest_ring_but_no_further_than_the_eye_may_follow(gap, beyond):
+    labels, affine, _, _ = tube(gap, 10.0)
+    shell = Shell.of(labels[..., 0], affine, (3, 2, 1))
+    found = surfaces(labels, affine, shell, 0, 200, 1.0)
+    top = shell.frame.local(np.array([[0.0, 0.0, 4 * gap]]))[0, 2]
+    assert found.high[0] == pytest.approx(top + beyond)
