@@ -8,7 +8,8 @@ import pytest
 from scipy import ndimage
 
 from cinecmr.anatomy import Structure
-from cinecmr.measure.coherence import coherence_flags, length_flags, signs
+from cinecmr.measure.coherence import brightness, coherence_flags, dark_flags, length_flags, signs
+from cinecmr.study import Severity
 
 AFFINE = np.diag([1.5, 1.5, 10.0, 1.0])
 ACDC = Path(__file__).resolve().parents[3] / "shared" / "real" / "acdc"
@@ -61,6 +62,29 @@ def test_half_a_wall_is_half_the_border_in_the_open():
     plane[36:][plane[36:] == Structure.MYO] = 0
     assert signs(labels, AFFINE).open_share[4] == pytest.approx(0.5, abs=0.02)
     assert codes(labels) == ["open-wall"]
+
+
+def test_a_lost_slice_withholds_the_ventricle_and_half_a_wall_does_not():
+    torn, lost = heart(), heart()
+    torn[36:, :, 4][torn[36:, :, 4] == Structure.MYO] = 0
+    lost[:, :, 4] = 0
+    (gap,) = coherence_flags(lost, AFFINE, "ED")
+    assert (gap.code, gap.severity) == ("area-jump", Severity.REFUSE)
+    assert gap.message.endswith("its numbers are withheld")
+    (hole,) = coherence_flags(torn, AFFINE, "ED")
+    assert (hole.code, hole.severity) == ("open-wall", Severity.FLAG)
+    assert hole.message.endswith("look at its contours")
+
+
+def test_a_cavity_that_is_not_brighter_than_the_muscle_is_no_cavity():
+    labels = heart()
+    seen = np.choose(labels, [20, 300, 100, 150]).astype(float)
+    assert brightness(labels, seen) == pytest.approx(1.5)
+    assert dark_flags(labels, seen, "ED") == []
+    (flag,) = dark_flags(labels, 300 - seen, "ES")
+    assert (flag.code, flag.severity) == ("dark-cavity", Severity.REFUSE)
+    assert "0.75 times as bright" in flag.message
+    assert dark_flags(labels, 0 * seen, "ED") == []  # nothing can be told of a black picture
 
 
 def test_the_outflow_tract_and_the_apex_may_be_open():

@@ -14,9 +14,10 @@ from cinecmr.analyze import long_axis
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure import checks
-from cinecmr.measure.coherence import coherence_flags, length_flags
+from cinecmr.measure.coherence import coherence_flags, dark_flags, length_flags
 from cinecmr.measure.cycle import find_cycle as cycle_of
 from cinecmr.measure.long_axis import lengths, marked_views
+from cinecmr.measure.right_heart import right_flags
 from cinecmr.measure.shifts import shift_flags
 from cinecmr.measure.volumes import CAVITIES, CONVENTION, chamber, left_curve, measurements, mitral_plane, volume_curve
 from cinecmr.study import Findings, Flag, Severity
@@ -185,19 +186,31 @@ def analyze(
 def _believable(one: Chamber, image: Image, labels: NDArray[np.uint8]) -> tuple[Chamber | None, list[Flag]]:
     flags = checks.slice_flags(one.name, labels, one.ed, float(image.spacing[2]), image.thickness_mm)
     flags += checks.chamber_flags(one)
+    flags += _looks(one, image, labels)
     if checks.refused(flags):
         return None, flags
     of_mass = checks.mass_flags(one)
     return (replace(one, mass_ed=None, mass_es=None) if checks.refused(of_mass) else one), flags + of_mass
 
 
+def _looks(one: Chamber, image: Image, labels: NDArray[np.uint8]) -> list[Flag]:
+    """What does not look like this ventricle at its ED and ES; where it is gross, its numbers are withheld."""
+    flags: list[Flag] = []
+    for phase, frame in (("ED", one.ed), ("ES", one.es)):
+        if frame is None:
+            continue
+        if one.name == "LV":
+            flags += coherence_flags(labels[..., frame], image.affine, phase)
+            flags += dark_flags(labels[..., frame], image.data[..., frame], phase)
+        else:
+            flags += right_flags(labels[..., frame], image.data[..., frame], phase)
+    return flags
+
+
 def _shape_flags(found: Findings, left: Chamber, image: Image) -> list[Flag]:
-    """What does not look like a heart: slices shifted or torn, a cavity longer or shorter than the long axis shows."""
+    """What does not look like one heart: slices shifted, a cavity longer or shorter than the long axis shows."""
     labels = found.labels[SAX_CINE]
     flags = shift_flags(labels[..., left.ed], image.affine)
-    flags += coherence_flags(labels[..., left.ed], image.affine, "ED")
-    if left.es is not None:
-        flags += coherence_flags(labels[..., left.es], image.affine, "ES")
     views = marked_views(found.landmarks)
     if views:
         told = [lengths(found.landmarks, view)[0] for view in views]  # at the R wave, which is the same in all views

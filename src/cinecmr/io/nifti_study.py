@@ -13,6 +13,7 @@ from cinecmr.anatomy import Contrast, View
 from cinecmr.errors import RefusedInput
 from cinecmr.io import nifti
 from cinecmr.io.inspection import Inspection, Row
+from cinecmr.io.quality import quality_flags
 from cinecmr.io.subject import subject_name
 from cinecmr.study import Flag, Image, Severity, Study
 
@@ -70,6 +71,8 @@ def read_nifti(
     if image.frames == 1:
         message = "one frame only: volumes of that frame, no ejection fraction"
         flags = (*flags, Flag("single-frame", Severity.FLAG, message))
+    if image.data.min() >= 0:  # where 0 is no signal
+        flags = (*flags, *quality_flags(image))
     for view, path in picked.long_axes.items():
         images[view, Contrast.CINE] = nifti.read_flagged(path, rr_ms=rr_ms, view=view)[0]
         used.append(path)

@@ -1,7 +1,7 @@
-"""Slices that do not go with their neighbours: signal lost to metal or banding, or another brightness.
+"""Slices and frames that do not go with the others: signal lost to metal or banding, or another brightness.
 
-Each inner slice is compared with the two beside it, from the pixels alone. The outermost slices have one neighbour
-only and are not judged, nor is what spoils all slices alike.
+Each inner slice is compared with the two beside it, each frame with the others of its slice, from the pixels alone. The
+outermost slices have one neighbour only and are not judged, nor is what spoils all slices alike.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ LOST = 0.25  # of its neighbours' brightness: below, a pixel's signal is lost
 LOST_SHARE = 0.15  # of the tissue that may be lost
 DARK, BRIGHT = 0.4, 2.5  # median brightness relative to the neighbours
 FEW_PIXELS = 30
+BLANK = 0.3  # of the median frame of its slice: a frame so dark shows nothing of what the others show
 
 
 def quality_flags(image: Image) -> list[Flag]:
@@ -31,11 +32,26 @@ def quality_flags(image: Image) -> list[Flag]:
         image: a stack.
 
     Returns:
-        `slice-quality`, naming the slice (counted from 1) and figures.
+        `slice-quality`, naming the slice (counted from 1) and figures; `blank-frames`, naming frames as the report
+        does, from 0.
     """
     inner = [z for z in range(1, image.slices - 1) if not {z - 1, z, z + 1} & set(image.missing_slices)]
     mean = image.data.mean(axis=-1, dtype=np.float32)
-    return [flag for z in inner for flag in _brightness(z, mean)]
+    return [flag for z in inner for flag in _brightness(z, mean)] + _blank_frames(image)
+
+
+def _blank_frames(image: Image) -> list[Flag]:
+    """Frames that show hardly anything where the others of their slice show a picture."""
+    level = image.data.mean(axis=(0, 1), dtype=np.float64)
+    usual = np.median(level, axis=1, keepdims=True)
+    blank = (level < BLANK * usual) & (usual > 0)
+    if not blank.any():
+        return []
+    slices, frames = ([int(i) for i in np.flatnonzero(blank.any(axis=axis))] for axis in (1, 0))
+    where = "all slices" if len(slices) == image.slices else f"slice {', '.join(str(z + 1) for z in slices)}"
+    message = (f"frame {', '.join(map(str, frames))} is black in {where}: what is measured there is wrong; look at the "
+               "curve, and name other frames with --ed and --es")  # fmt: skip
+    return [Flag("blank-frames", Severity.FLAG, message)]
 
 
 def _brightness(z: int, mean: NDArray[np.float32]) -> list[Flag]:

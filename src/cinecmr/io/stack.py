@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RR_VARIES = 0.2  # of the shortest R-R interval
 WIDE_GAP_MM = 4.5  # routine protocols leave up to 4 mm between slices
+OVERLAP_MM = 1.5  # slices of a cine lie beside each other: thicker than their distance by more is a wrong header
 SHIFTED_MM = 0.5  # in-plane departure of a slice from its stack that is worth resampling
 TILTED_DEG = 1.0
 WHOLE_BEAT = 0.92  # share of the R-R interval; prospective gating leaves out the last 10 to 15 %
@@ -229,6 +230,10 @@ def spacing_flags(runs: Sequence[Run], grid: Lattice, heights_mm: NDArray[np.flo
         message = (f"gap {grid.step - thickness:.1f} mm between slices: {grid.step:.1f} mm from slice to slice, "
                    f"{thickness:g} mm thick; volumes take each slice for the whole distance")  # fmt: skip
         flags.append(Flag("slice-gap", Severity.FLAG, message))
+    if thickness is not None and thickness - grid.step > OVERLAP_MM:
+        message = (f"slices {thickness:g} mm thick lie {grid.step:.1f} mm from slice to slice: they overlap, or the "
+                   "positions are wrong, and every volume with them")  # fmt: skip
+        flags.append(Flag("slices-overlap", Severity.FLAG, message))
     stated = [run.first.spacing_between for run in runs if run.first.spacing_between]
     if stated and abs(float(np.median(stated)) - grid.step) > 0.05 * grid.step:
         message = (f"SpacingBetweenSlices says {float(np.median(stated)):g} mm, the positions say {grid.step:.2f} mm: "

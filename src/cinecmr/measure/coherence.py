@@ -35,6 +35,10 @@ class Limits:
 
 
 LIMITS = {"ED": Limits(), "ES": Limits(jump=0.30)}
+# Beyond these the ventricle is withheld: no reader's map comes near, a lost slice or two cavities go beyond. Muscle may
+# be absent altogether from labels of the cavities alone.
+GROSS = Limits(open_share=float("inf"), second_piece=0.5, jump=0.55)
+BRIGHTER = 1.2  # than muscle, at least, is the blood of the whole cavity; by expert readings 1.3 or more
 
 
 @dataclass(frozen=True)
@@ -83,18 +87,49 @@ def coherence_flags(labels: NDArray[np.uint8], affine: NDArray[np.float64], phas
     """
     limits, found = LIMITS[phase], signs(labels, affine)
     flags = []
-    for code, values, limit, words in (
-        ("open-wall", found.open_share, limits.open_share, "{:.0f} % of the LV cavity's border lie outside the muscle"),
-        ("several-pieces", found.second_piece, limits.second_piece,
-         "the LV cavity has a second piece of {:.0f} % of the first"),
-        ("area-jump", found.jump, limits.jump, "the LV's area lies {:.0f} % of the largest off the slices beside it"),
-    ):  # fmt: skip
-        worst = np.nan_to_num(values)
+    for code, name, words in (
+        ("open-wall", "open_share", "{:.0f} % of the LV cavity's border lie outside the muscle"),
+        ("several-pieces", "second_piece", "the LV cavity has a second piece of {:.0f} % of the first"),
+        ("area-jump", "jump", "the LV's area lies {:.0f} % of the largest off the slices beside it"),
+    ):
+        worst = np.nan_to_num(getattr(found, name))
         z = int(worst.argmax()) if worst.size else 0
-        if worst.size and worst[z] > limit:
-            message = f"slice {z} at {phase}: {words.format(100 * worst[z])}; look at its contours"
-            flags.append(Flag(code, Severity.FLAG, message))
+        if worst.size and worst[z] > getattr(limits, name):
+            gross = bool(worst[z] > getattr(GROSS, name))
+            then = "its numbers are withheld" if gross else "look at its contours"
+            message = f"slice {z} at {phase}: {words.format(100 * worst[z])}; {then}"
+            flags.append(Flag(code, Severity.REFUSE if gross else Severity.FLAG, message))
     return flags
+
+
+def brightness(labels: NDArray[np.uint8], picture: NDArray[np.floating]) -> float:
+    """How many times as bright as the muscle the LV cavity is, medians over the stack; NaN where either is absent.
+
+    Args:
+        labels: (x, y, z) `Structure` codes of one frame.
+        picture: (x, y, z) intensities of the same frame, any unit, 0 for no signal.
+    """
+    blood, muscle = picture[labels == Structure.LV], picture[labels == Structure.MYO]
+    dark = float(np.median(muscle)) if muscle.size else 0.0
+    return float(np.median(blood)) / dark if blood.size and dark > 0 else float("nan")
+
+
+def dark_flags(labels: NDArray[np.uint8], picture: NDArray[np.floating], phase: str) -> list[Flag]:
+    """`dark-cavity`, a refusal: in a cine blood is bright, so labels whose cavity is not do not lie on the heart.
+
+    Args:
+        labels: (x, y, z) `Structure` codes of one frame.
+        picture: (x, y, z) intensities of the same frame.
+        phase: "ED" or "ES".
+    """
+    ratio = brightness(labels, picture)
+    if not ratio < BRIGHTER:
+        return []
+    message = (
+        f"the LV cavity at {phase} is {ratio:.2f} times as bright as its muscle, where blood is {BRIGHTER:g} times or "
+        "more: labels and picture do not belong together, or the picture is no cine; its numbers are withheld"
+    )
+    return [Flag("dark-cavity", Severity.REFUSE, message)]
 
 
 def length_flags(labels: NDArray[np.uint8], affine: NDArray[np.float64], long_axis_mm: float) -> list[Flag]:
