@@ -87,7 +87,7 @@ def test_whatever_a_page_loads_or_leads_to_is_in_the_site(site, pages):
 def test_a_function_is_told_with_its_shapes_units_and_errors(site):
     page = (site / "reference/api/measure.html").read_text("utf-8")
     assert 'id="cinecmr.measure.volumes.volume_curve"' in page
-    told = page.split('id="cinecmr.measure.volumes.volume_curve"')[1].split("doc-heading")[0]
+    told = page.split('id="cinecmr.measure.volumes.volume_curve"')[1].split('id="cinecmr.')[0]
     assert "(x, y, z, t)" in told
     assert "ml" in told
 
