@@ -55,3 +55,37 @@ def test_nothing_is_claimed_of_too_few_frames_or_an_open_stack():
     missing = counts.copy()
     missing[:, 3] = np.nan
     assert find_base(missing, SPACING) is None
+
+
+def test_the_hinges_of_the_long_axis_tell_the_plane_whatever_the_breath_holds_offset():
+    """Slices of a cylinder: one counts while its centre lies below the plane."""
+    true = 8.3 - 1.6 * np.sin(np.pi * np.arange(20) / 20) ** 2
+    counts = 100.0 * (np.arange(12)[:, None] < true)
+    for offset_mm in (-5.0, 0.0, 5.0):
+        for order in (1, -1):
+            own = true if order == 1 else 11 - true
+            tapered = np.clip(np.arange(1, 13)[:, None] / 5, 0, 1) * counts  # narrower towards the apex
+            base = find_base(tapered[::order], SPACING, own - order * offset_mm / SPACING)
+            np.testing.assert_allclose(base.height, true, atol=0.16)
+            assert base.offset_mm == pytest.approx(offset_mm, abs=0.16 * SPACING)
+            whole = tapered[::order].sum(axis=0) + base.added(tapered[::order])
+            exact = 100.0 * (true + 0.5) - 200.0  # four slices at the apex hold 2 slices' worth less
+            np.testing.assert_allclose(whole, exact, atol=17)
+
+
+def test_slices_above_the_hinges_do_not_count_and_those_below_them_do():
+    seen = np.full(10, 6.5)
+    counts = np.repeat(np.array([20.0, 60, 80, 90, 100, 100, 100, 0, 0, 0])[:, None], 10, axis=1)
+    counts[7, 3] = 100.0  # for one frame the labels take a slice of the atrium along
+    base = find_base(counts, 8.0, seen)
+    assert base.offset_mm == pytest.approx(0.0, abs=2.0)
+    volume = counts.sum(axis=0) + base.added(counts)
+    assert volume[3] == pytest.approx(volume[2], abs=1e-6)
+
+
+def test_hinges_that_contradict_the_slices_are_left_out():
+    true = 8.3 - 1.6 * np.sin(np.pi * np.arange(20) / 20) ** 2
+    counts = np.clip(np.arange(1, 13)[:, None] / 5, 0, 1) * (np.arange(12)[:, None] < true)
+    base = find_base(counts, SPACING, true - 4.0)
+    assert base.offset_mm is None
+    np.testing.assert_array_equal(base.height, find_base(counts, SPACING).height)

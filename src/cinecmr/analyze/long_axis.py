@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from cinecmr.anatomy import Contrast, Landmark, Structure, View
+from cinecmr.geometry import apply_affine
 from cinecmr.measure import long_axis, long_axis_checks
 from cinecmr.measure.clock import at_shares, beat_shares
 from cinecmr.measure.hinges import POINTS, TRICUSPID, mitral_ends, settled
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cinecmr.measure.base import Base
     from cinecmr.study import Image, Study
 
     Array = NDArray[np.float64]
@@ -167,6 +169,39 @@ class _Beat:
         if not all(name in self.found.landmarks for name in TRICUSPID):
             return None
         return np.stack([self.found.landmarks[name] for name in TRICUSPID], axis=1)
+
+
+def base_heights(study: Study, marks: Mapping[Landmark, Array]) -> Array | None:
+    """(t,) height of the mitral hinges in slices of the short axis, at its frames; None where no view shows them."""
+    sax = study[View.SAX]
+    into, clock = np.linalg.inv(sax.affine), beat_shares(sax)
+    heights = [
+        at_shares(apply_affine(np.asarray(into, np.float64), marks[name])[:, 2], beat_shares(study[view]), clock)
+        for view, names in POINTS.items()
+        for name in names[:2]
+        if view in study and name in marks
+    ]
+    if not heights:
+        return None
+    mean = np.mean(heights, axis=0)
+    return mean if np.isfinite(mean).all() else None
+
+
+def base_flags(seen: Array | None, base: Base | None) -> tuple[Flag, ...]:
+    """What the reader of the volumes must know of the height of their base."""
+    if seen is None or base is None:
+        return ()
+    if base.offset_mm is None:
+        message = (
+            "the mitral hinges of the long axis lie elsewhere than the basal slices of the short axis: volumes end "
+            "where the short axis alone says; look at the basal slices"
+        )
+        return (Flag("base-differs", Severity.FLAG, message),)
+    message = (
+        f"the LV ends at the mitral hinges of the long-axis views, moved by {base.offset_mm:+.0f} mm along the axis to "
+        "the breath-hold of the short axis"
+    )
+    return (Flag("base-from-long-axis", Severity.NOTE, message),)
 
 
 def measure(study: Study, found: Findings, source: str) -> Findings:

@@ -14,7 +14,7 @@ from cinecmr.analyze import long_axis
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure import checks
-from cinecmr.measure.coherence import coherence_flags, dark_flags, length_flags
+from cinecmr.measure.coherence import coherence_flags, dark_flags, length_flags, proportion_flags
 from cinecmr.measure.cycle import find_cycle as cycle_of
 from cinecmr.measure.long_axis import lengths, marked_views
 from cinecmr.measure.right_heart import right_flags
@@ -73,19 +73,23 @@ def segment(study: Study, found: Findings, context: Context) -> Findings:
     if SAX_CINE in found.labels:
         return Findings()
     image = study[View.SAX]
-    labels = np.array(context.model.segment(image, context.progress), np.uint8)
+    ask = getattr(context.model, "segment_surely", None)  # models tell how sure they are, people do not
+    drawn, sure = (context.model.segment(image, context.progress), None) if ask is None else ask(image, context.progress)
+    labels = np.array(drawn, np.uint8)
     if labels.shape != image.data.shape:
         raise ValueError(f"{context.model.source} gave labels {labels.shape} for an image {image.data.shape}")
     labels[:, :, list(image.missing_slices)] = Structure.UNSEEN
     checks.something_found(labels)
-    return Findings(labels={SAX_CINE: labels})
+    return Findings(labels={SAX_CINE: labels}, confidence={} if sure is None else {SAX_CINE: sure})
 
 
 def find_cycle(study: Study, found: Findings, context: Context) -> Findings:
     """Volume curves of both ventricles, and the frames of ED and ES of each."""
     image, labels = study[View.SAX], found.labels[SAX_CINE]
+    seen = long_axis.base_heights(study, found.landmarks)
+    base = mitral_plane(labels, image.affine, seen)
     curves = {
-        "LV": left_curve(labels, Structure.LV, image.affine, mitral_plane(labels, image.affine)),
+        "LV": left_curve(labels, Structure.LV, image.affine, base),
         "RV": volume_curve(labels, Structure.RV, image.affine),
     }
     there = {name: curve for name, curve in curves.items() if np.nanmax(curve, initial=0.0) > 0}
@@ -97,16 +101,18 @@ def find_cycle(study: Study, found: Findings, context: Context) -> Findings:
         Flag("not-found", Severity.REFUSE, f"no {name} blood pool was found in any slice: nothing of it is measured")
         for name in curves.keys() - there.keys()
     )
+    flags += long_axis.base_flags(seen, base)
     return Findings(cycle=cycle, curves=curves, flags=_news(study, lost + flags))
 
 
 def measure_volumes(study: Study, found: Findings, context: Context) -> Findings:
     """Volumes, ejection fractions, mass and indices; what cannot be believed is withheld with its reason."""
     image = study[View.SAX]
+    seen = long_axis.base_heights(study, found.landmarks)
     chambers: dict[str, Chamber] = {}
     flags: list[Flag] = []
     for name in CAVITIES:
-        one = chamber(name, found.labels[SAX_CINE], image.affine, found.curves[name], found.cycle)
+        one = chamber(name, found.labels[SAX_CINE], image.affine, found.curves[name], found.cycle, seen)
         if one is None:
             continue
         kept, said = _believable(one, image, found.labels[SAX_CINE])
@@ -141,8 +147,8 @@ def measure_long_axis(study: Study, found: Findings, context: Context) -> Findin
 
 STAGES: tuple[Callable[[Study, Findings, Context], Findings], ...] = (
     segment,
-    find_cycle,
     read_long_axis,
+    find_cycle,
     measure_volumes,
     measure_long_axis,
 )
@@ -210,7 +216,7 @@ def _looks(one: Chamber, image: Image, labels: NDArray[np.uint8]) -> list[Flag]:
 def _shape_flags(found: Findings, left: Chamber, image: Image) -> list[Flag]:
     """What does not look like one heart: slices shifted, a cavity longer or shorter than the long axis shows."""
     labels = found.labels[SAX_CINE]
-    flags = shift_flags(labels[..., left.ed], image.affine)
+    flags = shift_flags(labels[..., left.ed], image.affine) + proportion_flags(labels[..., left.ed], image.affine)
     views = marked_views(found.landmarks)
     if views:
         told = [lengths(found.landmarks, view)[0] for view in views]  # at the R wave, which is the same in all views

@@ -120,9 +120,17 @@ def left_curve(
     return curve + base.added(bridged(areas(labels, structure))) * voxel_volume_ml(affine)
 
 
-def mitral_plane(labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> Base | None:
-    """The mitral plane between slices, from (x, y, z, t) labels; None where `measure.base` cannot tell it."""
-    return find_base(bridged(areas(labels, Structure.LV)), float(np.linalg.norm(affine[:3, 2])))
+def mitral_plane(
+    labels: NDArray[np.uint8], affine: NDArray[np.float64], seen: NDArray[np.float64] | None = None
+) -> Base | None:
+    """The mitral plane between slices, from (x, y, z, t) labels; None where `measure.base` cannot tell it.
+
+    Args:
+        labels: of the short axis.
+        affine: (4, 4) voxel index to patient RAS, mm.
+        seen: (t,) height of the mitral hinges in long-axis views, in slices.
+    """
+    return find_base(bridged(areas(labels, Structure.LV)), float(np.linalg.norm(affine[:3, 2])), seen)
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,7 @@ def chamber(
     affine: NDArray[np.float64],
     curve: NDArray[np.float64],
     cycle: Mapping[str, int],
+    seen: NDArray[np.float64] | None = None,
 ) -> Chamber | None:
     """Read one ventricle at its own ED and ES.
 
@@ -170,6 +179,7 @@ def chamber(
         affine: (4, 4) voxel index to patient RAS, mm.
         curve: (t,) blood pool, ml, as `volume_curve` gives.
         cycle: frames, as `measure.cycle.find_cycle` gives.
+        seen: see `mitral_plane`.
 
     Returns:
         None where the ventricle has no ED frame or was not looked at there.
@@ -181,7 +191,7 @@ def chamber(
         es = None
     grams = None
     if name == "LV":
-        grams = left_curve(labels, Structure.MYO, affine, mitral_plane(labels, affine)) * MYOCARDIUM_G_PER_ML
+        grams = left_curve(labels, Structure.MYO, affine, mitral_plane(labels, affine, seen)) * MYOCARDIUM_G_PER_ML
     return Chamber(
         name,
         float(curve[ed]),
