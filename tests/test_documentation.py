@@ -122,3 +122,8 @@ def test_every_measurement_has_its_word_in_the_glossary():
     page = (ROOT / "docs/reference/glossary.md").read_text("utf-8")
     stems = {re.sub(r"^(LV|RV)(?=[A-Z]{2})|i$", "", name) for name in TITLES}
     assert [stem for stem in sorted(stems) if not re.search(rf"\b{stem}\b", page)] == []
+
+
+def test_a_tutorials_program_becomes_prose_and_code_in_their_order():
+    page = made("tutorials").page('"""Title\n\nWords.\n"""\n\n# Say\n# it.\nx = 1  # one\n\ny = 2\n# Then.\n')
+    assert page == "# Title\n\nWords.\n\nSay\nit.\n\n```python\nx = 1  # one\n\ny = 2\n```\n\nThen.\n"
