@@ -33,9 +33,9 @@ class ShippedLongAxis:
         settings: of the task and its network; the defaults of `tasks.long_axis` when None.
     """
 
-    pool: FramePool = field(default_factory=lambda: FramePool(subjects=600, per_shard=10))
+    pool: FramePool = field(default_factory=lambda: FramePool(subjects=360, per_shard=10))
     optimiser: Optimiser = field(default_factory=lambda: Optimiser(fused=True))
-    schedule: Schedule = field(default_factory=lambda: Schedule(updates=2400, batch=8, check_every=400))
+    schedule: Schedule = field(default_factory=lambda: Schedule(updates=1800, batch=8, check_every=300))
     seed: int = 0
     settings: LongAxisSettings | None = None
 
