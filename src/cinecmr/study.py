@@ -239,6 +239,7 @@ class Findings:
         cycle: frame index of "LV_ED", "LV_ES", "RV_ED", "RV_ES".
         flags: in the order they were raised.
         curves: (t,) volume of each ventricle in ml, under "LV" and "RV", NaN where nobody looked.
+        confidence: (z, t) Dice that the model expects of its own labels in each slice, 0 to 1; NaN without a heart.
     """
 
     labels: Mapping[tuple[View, Contrast], NDArray[np.uint8]] = field(default_factory=dict)
@@ -249,9 +250,10 @@ class Findings:
     cycle: Mapping[str, int] = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()
     curves: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    confidence: Mapping[tuple[View, Contrast], NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("labels", "landmarks", "measurements", "diagnosis", "cycle", "curves"):
+        for name in ("labels", "landmarks", "measurements", "diagnosis", "cycle", "curves", "confidence"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __or__(self, more: Findings) -> Findings:

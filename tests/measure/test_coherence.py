@@ -8,7 +8,15 @@ import pytest
 from scipy import ndimage
 
 from cinecmr.anatomy import Structure
-from cinecmr.measure.coherence import brightness, coherence_flags, dark_flags, length_flags, signs
+from cinecmr.measure.coherence import (
+    brighter,
+    coherence_flags,
+    dark_flags,
+    length_flags,
+    proportion_flags,
+    proportions,
+    signs,
+)
 from cinecmr.study import Severity
 
 AFFINE = np.diag([1.5, 1.5, 10.0, 1.0])
@@ -76,15 +84,41 @@ def test_a_lost_slice_withholds_the_ventricle_and_half_a_wall_does_not():
     assert hole.message.endswith("look at its contours")
 
 
+def test_a_ventricle_is_about_as_long_as_wide_and_a_wrong_voxel_size_shows():
+    assert proportions(heart(), AFFINE) == pytest.approx((80.0, 2 * 20 * 1.5), rel=0.01)
+    assert proportion_flags(heart(), AFFINE) == []
+    for scale in ((0.65, 0.65, 1.0), (1.0, 1.0, 0.55), (2.0, 2.0, 1.0)):
+        (flag,) = proportion_flags(heart(), AFFINE @ np.diag([*scale, 1.0]))
+        assert flag.code == "odd-proportions"
+    assert proportion_flags(np.zeros_like(heart()), AFFINE) == []
+
+
 def test_a_cavity_that_is_not_brighter_than_the_muscle_is_no_cavity():
-    labels = heart()
-    seen = np.choose(labels, [20, 300, 100, 150]).astype(float)
-    assert brightness(labels, seen) == pytest.approx(1.5)
-    assert dark_flags(labels, seen, "ED") == []
-    (flag,) = dark_flags(labels, 300 - seen, "ES")
-    assert (flag.code, flag.severity) == ("dark-cavity", Severity.REFUSE)
-    assert "0.75 times as bright" in flag.message
-    assert dark_flags(labels, 0 * seen, "ED") == []  # nothing can be told of a black picture
+    labels = heart((8, 10, 6), size=40)
+    rng = np.random.default_rng(1)
+    seen = np.choose(labels, [20, 300, 100, 150]) + 40.0 * rng.standard_normal(labels.shape)
+    blood, muscle = seen[labels == Structure.LV], seen[labels == Structure.MYO]
+    assert brighter(labels, seen) == pytest.approx((blood[:, None] > muscle).mean())
+    (flag,) = dark_flags(labels, seen, "ES")
+    assert (flag.code, flag.severity) == ("dark-cavity", Severity.FLAG)
+    assert dark_flags(labels, np.choose(labels, [20, 300, 100, 150]).astype(float), "ED") == []
+    (gross,) = dark_flags(labels, 300 - seen, "ES")
+    assert gross.severity is Severity.REFUSE
+    assert brighter(labels, 0 * seen) == 0.5
+    assert dark_flags(np.zeros_like(labels), seen, "ED") == []
+
+
+def test_a_ventricle_that_ends_wide_where_the_stack_goes_on_was_cut():
+    labels = heart((12, 13, 14, 14, 13, 11, 8, 4))
+    assert signs(labels, AFFINE).cut[[0, 7]] == pytest.approx([np.nan, np.nan], nan_ok=True)  # it fills the stack
+    labels[..., 5:] = 0
+    area = (labels > 0).sum(axis=(0, 1))
+    found = signs(labels, AFFINE).cut
+    assert found[4] == pytest.approx(area[0] / area.max())
+    assert np.isnan(np.delete(found, 4)).all()
+    assert codes(labels) == ["lv-cut"]
+    assert codes(labels[..., ::-1]) == ["lv-cut"]
+    assert codes(labels[..., :5]) == []  # the stack itself ends there: another check speaks of that
 
 
 def test_the_outflow_tract_and_the_apex_may_be_open():

@@ -282,9 +282,19 @@ class Model:
         Raises:
             RefusedInput: the model draws no labels, or labels of one plane where the image is a stack.
         """
+        return self.segment_surely(image, progress)[0]
+
+    def segment_surely(
+        self, image: Image, progress: Callable[[float], None] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None]:
+        """As `segment`, and how sure the model is of each slice: (z, t) expected Dice; None where it cannot tell."""
         reader = self.reader
         self.check_view(image)
-        return reader.labels(image, progress)
+        read = getattr(reader, "read", None)
+        found: tuple[NDArray[np.uint8], NDArray[np.float64] | None] = (
+            (reader.labels(image, progress), None) if read is None else read(image, progress)
+        )
+        return found
 
     def read(
         self, image: Image, progress: Callable[[float], None] | None = None

@@ -74,7 +74,9 @@ def segment(study: Study, found: Findings, context: Context) -> Findings:
         return Findings()
     image = study[View.SAX]
     ask = getattr(context.model, "segment_surely", None)  # models tell how sure they are, people do not
-    drawn, sure = (context.model.segment(image, context.progress), None) if ask is None else ask(image, context.progress)
+    drawn, sure = (
+        (context.model.segment(image, context.progress), None) if ask is None else ask(image, context.progress)
+    )
     labels = np.array(drawn, np.uint8)
     if labels.shape != image.data.shape:
         raise ValueError(f"{context.model.source} gave labels {labels.shape} for an image {image.data.shape}")

@@ -160,6 +160,11 @@ class FindingsFile(_Strict):
     landmarks: dict[str, list[Point | None]] = Field(
         default={}, description="patient RAS, mm, at each frame of the landmark's own view; null where it was not found"
     )
+    slice_confidence: dict[str, list[FiniteFloat | None]] = Field(
+        default={},
+        description='at "ED" and "ES" of the LV: the Dice that the model expects of its labels in each slice, 0 to 1; '
+        "null where it found no heart",
+    )
     flags: list[FlagEntry] = Field(description="in the order they were raised")
     truth: dict[str, TrueValue] | None = Field(description="true values of a synthetic heart, by name; else null")
     provenance: Provenance = Field(description="how the numbers came to be")
@@ -208,6 +213,7 @@ def to_file_model(
         },
         curves=_curves(study, found),
         landmarks={name.value: [_point(at) for at in points] for name, points in found.landmarks.items()},
+        slice_confidence=_confidence(found),
         flags=[FlagEntry(code=f.code, severity=f.severity.value, message=f.message) for f in flags],
         truth=None if truth is None else _truth(truth),
         provenance=_provenance(notes),
@@ -272,6 +278,17 @@ def _reference(name: str, measurement: Measurement, study: Study, papillary: str
     return ReferenceEntry(
         low=found.low, high=found.high, population=found.population, citation=found.citation, doi=found.doi
     )
+
+
+def _confidence(found: Findings) -> dict[str, list[float | None]]:
+    sure = found.confidence.get((View.SAX, Contrast.CINE))
+    if sure is None:
+        return {}
+    frames = {phase: found.cycle[f"LV_{phase}"] for phase in ("ED", "ES") if f"LV_{phase}" in found.cycle}
+    return {
+        phase: [round(float(one), 3) if math.isfinite(one) else None for one in sure[:, frame]]
+        for phase, frame in frames.items()
+    }
 
 
 def _curves(study: Study, found: Findings) -> dict[str, CurveEntry]:

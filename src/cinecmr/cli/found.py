@@ -163,3 +163,35 @@ def evaluate_faults(
 
     for line in faults.run(out, studies, seed, models, time_limit, only):
         print(line, flush=True)
+
+
+@evaluate_app.command("quality")
+def evaluate_quality(
+    real: Annotated[Path, typer.Argument(metavar="REAL", help="images and labels in ACDC's layout")],
+    out: OutFolder,
+) -> None:
+    """Put gross failures into expert label maps and count what the checks catch.
+
+    Flags on the maps as experts drew them are false alarms.
+    """
+    from cinecmr.experiments import quality
+
+    for line in quality.run(real, out, progress=progress("looking at label maps")):
+        print(line)
+
+
+@evaluate_app.command("confidence")
+def evaluate_confidence(
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="first seed; choose seeds no training used")] = 9300,
+    models: ModelName = DEFAULT_MODEL,
+) -> None:
+    """Compare how sure the model is of each slice with how right it is.
+
+    Synthetic stacks at ED and ES: rank correlation of expected and true Dice, and the gain without the least sure.
+    """
+    from cinecmr.experiments import slice_confidence
+
+    for line in slice_confidence.run(out, subjects, seed, models, progress=progress("labelling stacks")):
+        print(line)

@@ -281,17 +281,19 @@ def _remember(known: Path) -> None:
     """In this process, take the network's answer for pictures it was asked for before; the same would come again."""
     from cinecmr.analyze.models import Model
 
-    ask = Model.segment
+    ask = Model.segment_surely
 
-    def segment(model: Model, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
+    def segment(
+        model: Model, image: Image, progress: Callable[[float], None] | None = None
+    ) -> tuple[NDArray[np.uint8], None]:
         told = np.ascontiguousarray(image.data, np.float32).tobytes() + np.round(image.spacing, 4).tobytes()
         path = known / f"{hashlib.sha256(told + repr(image.missing_slices).encode()).hexdigest()[:32]}.npy"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, ask(model, image, progress), allow_pickle=False)
-        return np.asarray(np.load(path, allow_pickle=False))
+            np.save(path, ask(model, image, progress)[0], allow_pickle=False)
+        return np.asarray(np.load(path, allow_pickle=False)), None
 
-    setattr(Model, "segment", segment)  # noqa: B010 - mypy takes no assignment to a method
+    setattr(Model, "segment_surely", segment)  # noqa: B010 - mypy takes no assignment to a method
 
 
 def _findings(report: Path) -> dict[str, Any]:

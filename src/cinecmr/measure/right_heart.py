@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.anatomy import Structure
+from cinecmr.measure.coherence import apex_first
 from cinecmr.study import Flag, Severity
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ def right_signs(labels: NDArray[np.uint8], picture: NDArray[np.floating] | None 
     seen = ~(labels == Structure.UNSEEN).all(axis=(0, 1))
     right = (labels == Structure.RV).sum(axis=(0, 1))
     left = ((labels == Structure.LV) | (labels == Structure.MYO)).sum(axis=(0, 1))
-    turned = _apex_first(left + right)
-    order = np.flatnonzero(seen)[:: -1 if turned else 1]  # base to apex
+    order = np.flatnonzero(seen)[:: -1 if apex_first(labels) else 1]  # base to apex
     area, beside = right[order].astype(float), left[order]
     jump, goes_on = np.full(labels.shape[2], np.nan), np.full(labels.shape[2], np.nan)
     held = np.flatnonzero(area)
@@ -91,13 +91,6 @@ def right_signs(labels: NDArray[np.uint8], picture: NDArray[np.floating] | None 
     below = bool((beside[last + 1 :] > 0).any())
     fall = -np.diff(area[int(area.argmax()) :])
     return RightSigns(area[last] / largest if below else 0.0, float(fall.max(initial=0.0)) / largest, jump, goes_on)
-
-
-def _apex_first(heart: NDArray[np.int64]) -> bool:
-    """Whether the heart is smaller at the beginning of the stack."""
-    held = heart[heart > 0]
-    half = len(held) // 2
-    return bool(half and held[:half].sum() < held[-half:].sum())
 
 
 def _missed(labels: NDArray[np.uint8], picture: NDArray[np.floating], above: int, z: int) -> float:

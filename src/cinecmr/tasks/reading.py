@@ -121,14 +121,21 @@ class Reader:
         self.device = device
 
     def labels(self, image: Image, progress: Callable[[float], None] | None = None) -> NDArray[np.uint8]:
-        """Label every frame.
+        """Label every frame, (x, y, z, t) `Structure` codes; see `read`."""
+        return self.read(image, progress)[0]
+
+    def read(
+        self, image: Image, progress: Callable[[float], None] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """Label every frame, and tell how sure the network is of each slice.
 
         Args:
             image: short axis; slices in `image.missing_slices` are left out of the stack the network sees.
             progress: called with the share done, 0 to 1.
 
         Returns:
-            (x, y, z, t) `Structure` codes on the image's own grid; `UNSEEN` in missing slices.
+            (x, y, z, t) `Structure` codes on the image's own grid, `UNSEEN` in missing slices; and (z, t) the Dice that
+            the network's shares promise (`expected_dice`), NaN where no heart was found.
 
         Raises:
             ValueError: every slice is missing.
@@ -146,9 +153,12 @@ class Reader:
             found = self._decide(shares, window, image)
         found = clean(found, image.spacing)
         labels = np.full(image.data.shape, Structure.UNSEEN, np.uint8)
+        sure = np.full(image.data.shape[2:], np.nan)
         for t in range(image.frames):
             labels[:, :, seen, t] = where_blood_is_seen(found[..., t], image.data[:, :, seen, t])
-        return labels
+            heart = found[..., t].any(axis=(0, 1))
+            sure[seen, t] = np.where(heart, expected_dice(shares[t].float()).numpy(), np.nan)
+        return labels, sure
 
     def _frame(self, image: Image, seen: list[int], t: int) -> Tensor:
         data = np.ascontiguousarray(np.moveaxis(image.data[:, :, seen, t], 2, 0), dtype=np.float32)
@@ -230,6 +240,25 @@ class Reader:
                 mean = (1 - 2 * w) * mean + w * (shares[t - 1].float() + shares[(t + 1) % n].float())
             codes.append(window.spread(mean, shape).argmax(0).to(torch.uint8).permute(1, 2, 0).numpy())
         return np.stack(codes, axis=-1)
+
+
+def expected_dice(shares: Tensor) -> Tensor:
+    """Dice that labels drawn where each share is largest would have, were truth drawn from the shares.
+
+    Args:
+        shares: (classes, slices, x, y), of sum 1; class 0 is everything else.
+
+    Returns:
+        (slices,) of all structures together: twice the share of what was labelled over the pixels labelled and the
+        shares of any structure, 0 to 1; NaN where nothing is labelled.
+
+    Source: the soft Dice of Drozdzal et al. 2016, with the labels in the place of truth.
+    """
+    top, codes = shares.max(0)
+    labelled = codes > 0
+    agreed = (top * labelled).sum((1, 2))
+    total = labelled.sum((1, 2)) + (1 - shares[0]).sum((1, 2))
+    return torch.where(labelled.any(2).any(1), 2 * agreed / total, torch.nan)
 
 
 def _ring(codes: Tensor) -> float:

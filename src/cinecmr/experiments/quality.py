@@ -1,0 +1,244 @@
+"""Do the checks catch gross failures, and how often do they disturb for nothing?
+
+Expert label maps of real hearts are what must pass: each flag on them is a false alarm. Then gross faults are put into
+them, those of a failing network among them, and what no check notices is counted as missed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cinecmr.anatomy import Structure
+from cinecmr.datasets import label_maps
+from cinecmr.evaluate.intervals import clopper_pearson
+from cinecmr.experiments import provenance
+from cinecmr.experiments.phantom_realism import real_pictures
+from cinecmr.io.files import write_text
+from cinecmr.measure import checks
+from cinecmr.measure.coherence import coherence_flags, dark_flags
+from cinecmr.measure.right_heart import right_flags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cinecmr.study import Flag
+
+    Labels = NDArray[np.uint8]
+
+WIDER, NARROWER = 6, 4  # pixels, about 8 and 6 mm
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One map and what the checks say of it.
+
+    Attributes:
+        subject, phase, fault: which; `NONE` for the map as the expert drew it.
+        flags: codes.
+        withheld: codes of flags that withhold a ventricle.
+    """
+
+    subject: str
+    phase: str
+    fault: str
+    flags: tuple[str, ...]
+    withheld: tuple[str, ...]
+
+
+def run(real: Path, out: Path, *, progress: Callable[[float], None] | None = None) -> Iterator[str]:
+    """Look at every map, whole and with every fault; lines for the terminal.
+
+    Args:
+        real: images and labels in ACDC's layout.
+        out: gets quality.json and quality.md.
+        progress: told the share done.
+
+    Raises:
+        RefusedInput: no label maps, or one without its image.
+    """
+    started = time.perf_counter()
+    cases = label_maps.cases(real)
+    seen: list[Seen] = []
+    for number, case in enumerate(cases, 1):
+        for phase, _, picture, labels in real_pictures(case):
+            affine = label_maps.read_labels(case.labels[phase])[1]
+            seen += look(case.subject, phase, labels, picture, affine)
+        if progress:
+            progress(number / len(cases))
+    about = provenance.about(started, subjects=len(cases), maps=sum(one.fault == NONE for one in seen))
+    content = {"about": about, "faults": table(seen), "maps": [asdict(one) for one in seen]}
+    write_text(out / "quality.json", provenance.as_json(content))
+    page = markdown(about, seen)
+    write_text(out / "quality.md", "\n".join(page) + "\n")
+    yield from page
+
+
+def look(
+    subject: str, phase: str, labels: Labels, picture: NDArray[np.float32], affine: NDArray[np.float64]
+) -> Iterator[Seen]:
+    """What the checks say of a map as it is and with every fault that can be put into it."""
+    for fault, change in ((NONE, np.copy), *FAULTS.items()):
+        changed = change(labels)
+        if fault == NONE or not np.array_equal(changed, labels):
+            flags = said(changed, picture, affine, phase)
+            codes = tuple(dict.fromkeys(flag.code for flag in flags))
+            yield Seen(subject, phase, fault, codes, tuple(f.code for f in flags if checks.refused([f])))
+
+
+def said(labels: Labels, picture: NDArray[np.float32], affine: NDArray[np.float64], phase: str) -> list[Flag]:
+    """The checks that `analyze` makes of one frame; a slice of another breath-hold is no failure of the labels."""
+    return [
+        *coherence_flags(labels, affine, phase),
+        *dark_flags(labels, picture, phase),
+        *right_flags(labels, picture, phase),
+    ]
+
+
+# Faults: a map in, a map out; the same map where the fault cannot be put into it
+
+
+def _slices(labels: Labels, structure: Structure) -> NDArray[np.intp]:
+    """Slices that hold it, from the base."""
+    heart = (labels > 0).sum(axis=(0, 1))
+    held = np.flatnonzero(heart)
+    half = len(held) // 2
+    turned = heart[held[:half]].sum() < heart[held[-half:]].sum() if half else False
+    there = np.flatnonzero((labels == structure).any(axis=(0, 1)))
+    return there[::-1] if turned else there
+
+
+def _in_middle(structure: Structure, change: Callable[[Labels], Labels]) -> Callable[[Labels], Labels]:
+    """Change the middle of the slices that hold a structure."""
+
+    def fault(labels: Labels) -> Labels:
+        result, held = labels.copy(), _slices(labels, structure)
+        if held.size:
+            result[..., held[held.size // 2]] = change(result[..., held[held.size // 2]].copy())
+        return result
+
+    return fault
+
+
+def _from(structure: Structure, share: float, codes: tuple[Structure, ...]) -> Callable[[Labels], Labels]:
+    """Take structures away from a share of the slices on, towards the apex; towards the base where it is negative."""
+
+    def fault(labels: Labels) -> Labels:
+        result, held = labels.copy(), _slices(labels, structure)
+        first = round(abs(share) * held.size)
+        for z in held[first:] if share > 0 else held[:first]:
+            result[..., z][np.isin(result[..., z], codes)] = Structure.BACKGROUND
+        return result
+
+    return fault
+
+
+def _half_wall(plane: Labels) -> Labels:
+    middle = int(np.argwhere(plane == Structure.LV)[:, 0].mean())
+    plane[:middle][plane[:middle] == Structure.MYO] = Structure.BACKGROUND
+    return plane
+
+
+def _blob(plane: Labels) -> Labels:
+    """A second piece of cavity in a wall of its own, in a corner, a third as wide as the first."""
+    size = max(4, round(np.sqrt((plane == Structure.LV).sum()) / 2))
+    plane[2 : size + 8, 2 : size + 8] = Structure.MYO
+    plane[5 : size + 5, 5 : size + 5] = Structure.LV
+    return plane
+
+
+def _grown(structure: Structure, pixels: int, over: tuple[Structure, ...]) -> Callable[[Labels], Labels]:
+    def change(plane: Labels) -> Labels:
+        where = ndimage.binary_dilation(plane == structure, iterations=pixels) & np.isin(plane, over)
+        plane[where] = structure
+        return plane
+
+    return change
+
+
+def _shrunk(structure: Structure, pixels: int, to: Structure) -> Callable[[Labels], Labels]:
+    def change(plane: Labels) -> Labels:
+        whole = plane == structure
+        plane[whole & ~ndimage.binary_erosion(whole, iterations=pixels)] = to
+        return plane
+
+    return change
+
+
+def _every(change: Callable[[Labels], Labels]) -> Callable[[Labels], Labels]:
+    return lambda labels: np.stack([change(labels[..., z].copy()) for z in range(labels.shape[2])], axis=-1)
+
+
+def _exchanged(labels: Labels) -> Labels:
+    return np.choose(labels, [0, 3, 2, 1]).astype(np.uint8)
+
+
+_LEFT = (Structure.MYO, Structure.LV)
+_ALL = (Structure.BACKGROUND, Structure.RV, Structure.MYO)
+FAULTS: dict[str, Callable[[Labels], Labels]] = {
+    "a slice lost": _in_middle(Structure.LV, np.zeros_like),
+    "ventricles exchanged in a slice": _in_middle(Structure.LV, _exchanged),
+    "half the wall gone in a slice": _in_middle(Structure.LV, _half_wall),
+    "LV too wide in a slice": _in_middle(Structure.LV, _grown(Structure.LV, WIDER, _ALL)),
+    "LV too narrow in a slice": _in_middle(Structure.LV, _shrunk(Structure.LV, NARROWER, Structure.MYO)),
+    "LV elsewhere too": _in_middle(Structure.LV, _blob),
+    "RV lost in a slice": _in_middle(Structure.RV, _shrunk(Structure.RV, 99, Structure.BACKGROUND)),
+    "RV cut at half height": _from(Structure.RV, 0.5, (Structure.RV,)),
+    "RV too wide in a slice": _in_middle(Structure.RV, _grown(Structure.RV, WIDER, (Structure.BACKGROUND,))),
+    "LV cut at half height": _from(Structure.LV, 0.5, _LEFT),
+    "ventricles exchanged": _exchanged,
+    "labels beside the heart": lambda labels: np.roll(labels, labels.shape[0] // 4, axis=0),
+    "labels mirrored": lambda labels: labels[::-1],
+    "labels of base and apex exchanged": lambda labels: labels[..., ::-1],
+}
+
+
+def table(seen: list[Seen]) -> dict[str, Mapping[str, float]]:
+    """Maps, those flagged and those withheld, of every fault; of `NONE` the false alarms."""
+    return {
+        fault: {
+            "maps": sum(one.fault == fault for one in seen),
+            "flagged": sum(one.fault == fault and bool(one.flags) for one in seen),
+            "withheld": sum(one.fault == fault and bool(one.withheld) for one in seen),
+        }
+        for fault in (NONE, *FAULTS)
+    }
+
+
+def markdown(about: dict[str, str], seen: list[Seen]) -> list[str]:
+    """The page."""
+    rows = table(seen)
+    whole, faulty = rows[NONE], [rows[fault] for fault in FAULTS]
+    caught, tried = int(sum(row["flagged"] for row in faulty)), int(sum(row["maps"] for row in faulty))
+    alarms = [one for one in seen if one.fault == NONE and one.flags]
+    people = sorted({one.subject for one in alarms})
+    return [
+        "# Gross failures put into expert label maps, and the checks",
+        "",
+        *provenance.as_lines(about),
+        f"Caught: {_share(caught, tried)} of the maps with a fault. False alarms: "
+        f"{_share(int(whole['flagged']), int(whole['maps']))} of the maps as experts drew them, in {len(people)} of "
+        f"{len({one.subject for one in seen})} people; withheld: {int(whole['withheld'])}. Intervals are exact, 95 %.",
+        "",
+        "| fault | maps | flagged | numbers withheld |",
+        "|---|---|---|---|",
+        *(f"| {fault} | {row['maps']:.0f} | {row['flagged']:.0f} | {row['withheld']:.0f} |"
+          for fault, row in rows.items() if fault != NONE),
+        "",
+        "False alarms: " + ("; ".join(f"{one.subject} {one.phase} {', '.join(one.flags)}" for one in alarms) or "none"),
+        "",
+        "Missed: " + ("; ".join(f"{one.subject} {one.phase} {one.fault}" for one in seen
+                                if one.fault != NONE and not one.flags) or "none"),
+    ]  # fmt: skip
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} of {of}, {clopper_pearson(count, of).scaled(100).text(1)} %"
