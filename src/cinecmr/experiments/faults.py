@@ -72,6 +72,7 @@ class Row:
         flags: codes of new flags that are more than notes.
         off: numbers beyond the bounds, with how far.
         seconds: of the command.
+        commit: of the code that was asked; a run that is gone on with may hold several.
     """
 
     number: int
@@ -83,6 +84,7 @@ class Row:
     flags: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
     seconds: float = 0.0
+    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def run(
         yield line(done[number])
     rows = [done[number] for number, *_ in plan(studies, only)]
     about = provenance.about(started, "torch", "pydicom", model=corpus.source, seed=seed, studies=len(rows))
+    about["commit"] = ", ".join(dict.fromkeys(row.commit for row in rows))
     write_text(out / "faults.json", provenance.as_json({"about": about, "studies": [asdict(row) for row in rows]}))
     write_text(out / "faults.md", markdown(about, rows))
     yield from summary(rows)
@@ -145,7 +148,7 @@ class Corpus:
     """Hearts, their healthy analyses, and the rows that are done."""
 
     def __init__(self, out: Path, seed: int, model: str, limit_s: float) -> None:
-        self.out, self.seed, self.limit_s = out, seed, limit_s
+        self.out, self.seed, self.limit_s, self.commit = out, seed, limit_s, provenance.commit()
         self.models = out / "work" / "models"
         self.source = f"{quick_model(model, self.models)}, asked once a frame"
         self._hearts: dict[int, tuple[Study, tuple[int, int]]] = {}
@@ -188,8 +191,8 @@ class Corpus:
         inside = list((place / "study").iterdir())
         alone = len(inside) == 1 and inside[0].suffix in (".zip", ".gz")
         ended = self._analyze(inside[0] if alone else place / "study", place / "report")
-        row = judged(Row(number, heart, name, kind.words, "", seconds=round(ended.seconds, 1)), ended, healthy,
-                     _findings(place / "report"))  # fmt: skip
+        row = Row(number, heart, name, kind.words, "", seconds=round(ended.seconds, 1), commit=self.commit)
+        row = judged(row, ended, healthy, _findings(place / "report"))
         if row.outcome in FINE:  # others are kept to be looked at
             shutil.rmtree(place)
         return row
