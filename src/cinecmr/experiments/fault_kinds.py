@@ -209,9 +209,7 @@ def _zipped(data: bytes) -> bytes:
 
 def _with_data(change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Filed:
     def again(image: Any) -> Any:
-        import nibabel as nib
-
-        made = nib.Nifti1Image(np.ascontiguousarray(change(np.asarray(image.dataobj, np.float32))), image.affine)
+        made = type(image)(np.ascontiguousarray(change(np.asarray(image.dataobj, np.float32))), image.affine)
         made.header["pixdim"], made.header["xyzt_units"] = image.header["pixdim"], image.header["xyzt_units"]
         return made
 

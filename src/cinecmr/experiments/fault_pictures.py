@@ -47,7 +47,7 @@ def _kept(which: Callable[[int], slice]) -> Pictured:
 
 
 def _middle(data: NDArray[Any]) -> int:
-    return data.shape[2] // 2
+    return int(data.shape[2] // 2)
 
 
 def _put(data: NDArray[Any], where: Any, value: Any) -> None:

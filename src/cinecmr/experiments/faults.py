@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 HEARTS = (Disease.NORMAL, Disease.DCM, Disease.HCM, Disease.ABNORMAL_RV, Disease.INFARCT, Disease.ATHLETE)
 CLASSIC, FEW_FILES = ("siemens", "ge", "philips"), ("siemens-xa", "philips-enhanced")
 # Small: 9 slices of 180 mm across, 10 frames, each read by the network once
-SMALL = {"slice_mm": 10.0, "gap_mm": 3.0, "pixel_mm": 1.4, "matrix": (128, 128)}
+SMALL: dict[str, Any] = {"slice_mm": 10.0, "gap_mm": 3.0, "pixel_mm": 1.4, "matrix": (128, 128)}
 MACHINE, MATRIX, FRAMES = "siemens-1.5t", 72, 10
 READING = {"turns": 1, "locate_frames": 1, "pixels": 96}
 COMPARED = ("LVEDV", "LVESV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF")
@@ -152,7 +152,7 @@ class Corpus:
         self.models = out / "work" / "models"
         self.source = f"{quick_model(model, self.models)}, asked once a frame"
         self._hearts: dict[int, tuple[Study, tuple[int, int]]] = {}
-        self._healthy: dict[tuple[int, bool], dict[str, Any]] = {}
+        self._healthy: dict[int, dict[str, Any]] = {}
         preload()
 
     def heart(self, number: int) -> tuple[Study, tuple[int, int]]:
@@ -251,7 +251,7 @@ def command(arguments: list[str], log: Path, limit_s: float, known: Path | None 
         known: folder that the network's answers are kept in, so that it is asked once for the same pictures.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    context = get_context("fork" if "fork" in get_all_start_methods() else "spawn")
+    context: Any = get_context("fork" if "fork" in get_all_start_methods() else "spawn")
     process = context.Process(target=_command, args=(arguments, log, known))
     started = time.perf_counter()
     process.start()

@@ -86,7 +86,8 @@ def look(
     subject: str, phase: str, labels: Labels, picture: NDArray[np.float32], affine: NDArray[np.float64]
 ) -> Iterator[Seen]:
     """What the checks say of a map as it is and with every fault that can be put into it."""
-    for fault, change in ((NONE, np.copy), *FAULTS.items()):
+    changes: dict[str, Callable[[Labels], Labels]] = {NONE: lambda whole: whole, **FAULTS}
+    for fault, change in changes.items():
         changed = change(labels)
         if fault == NONE or not np.array_equal(changed, labels):
             flags = said(changed, picture, affine, phase)
