@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cinecmr.analyze import long_axis, pipeline, player, report, run
+from cinecmr.analyze import long_axis, pipeline, player, report, run, session
 from cinecmr.analyze.given import KeptLongAxis
 from cinecmr.anatomy import Contrast, Disease, Landmark, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure.hinges import POINTS, TRICUSPID, lateral_end, valve_ends
 from cinecmr.phantom.study import synthetic_study
 from cinecmr.study import Findings, Severity
+from cinecmr.viewer.desk import Desk
 
 LONG = (View.LAX_2C, View.LAX_3C, View.LAX_4C)
 
@@ -211,6 +212,24 @@ def test_what_a_run_wrote_of_the_long_axis_gives_the_same_numbers_again(known, m
     (tmp_path / "findings.json").write_text("{")
     with pytest.raises(RefusedInput, match="is damaged: analyse the study again"):
         KeptLongAxis(tmp_path, "truth")
+
+
+def test_corrections_in_the_browser_keep_what_the_long_axis_gave(known, measured, tmp_path):
+    study, _, model = known
+    told = {"long_axis_model": model.source}
+    report.write_numbers(tmp_path, study, measured, provenance=told)
+    session.save(tmp_path, session.Session(study, model.source, told))
+    desk = Desk(tmp_path)
+    assert desk.found.measurements == measured.measurements
+    z, t = study[View.SAX].slices // 2, measured.cycle["RV_ED"]
+    plane = desk.plane(z, t)
+    plane[:2, :3] = Structure.RV
+    desk.draw(z, t, plane, "paint rv")
+    kept = json.loads((tmp_path / "findings.json").read_text())
+    assert kept["measurements"]["MAPSE"]["value"] == measured.measurements["MAPSE"].value
+    assert kept["measurements"]["RVEDV"]["value"] > measured.measurements["RVEDV"].value
+    assert (tmp_path / "labels_lax_4c.nii.gz").is_file()
+    assert "not-recomputed" not in {flag["code"] for flag in kept["flags"]}
 
 
 def test_the_player_shows_atria_and_landmarks_where_they_lie(known, measured):

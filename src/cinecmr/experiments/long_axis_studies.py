@@ -7,7 +7,7 @@ the border on a grid four times as fine.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from cinecmr.io.files import write_text
 from cinecmr.measure import long_axis as measured_by
 from cinecmr.measure.hinges import POINTS, TRICUSPID, marks_from_labels
 from cinecmr.measure.long_axis_strain import border_lengths, strain_curve
+from cinecmr.measure.volumes import left_curve, mitral_plane
 from cinecmr.phantom.film import Beats
 from cinecmr.phantom.landmarks import hinge_points, mark
 from cinecmr.phantom.pictures import take
@@ -48,8 +49,11 @@ if TYPE_CHECKING:
 STRUCTURES = (Structure.LV, Structure.MYO, Structure.RV, Structure.LA, Structure.RA)
 UNITS = {"MAPSE": "mm", "TAPSE": "mm", "gl_shortening": "points", "GLS": "points", "LAVmax": "ml", "LAVmin": "ml",
          "LAEF": "points", "RAVmax": "ml"}  # fmt: skip
+VOLUMES = {"LVEDV": "ml", "LVESV": "ml", "LVEF": "points"}
 WAYS = ("network", "from its labels")  # how a point is found: by the network's hills, or where its labels end
+ENDS = ("short axis alone", "with the views")  # what tells where the left ventricle ends
 _FINER = 4
+_COARSE = (96, 96)  # pixels of the stack whose labels show what a known base is worth
 
 
 @dataclass
@@ -109,17 +113,22 @@ def run(
 
 
 def views_of(seed: int, frames: int, matrix: tuple[int, int] | None = None) -> tuple[Study, Findings]:
-    """The long-axis cines of a visit, with a short axis of one small slice that tells the beat; and what is true."""
+    """The long-axis cines of a visit, a short axis without pictures, and what is true; labels of that stack, too."""
     visit = draw_visit(seed)
     times = np.arange(frames) / frames
     beats = Beats(visit.heart, visit.chest, times)
     middle = np.array([0.5 * visit.heart.lv.length])
-    rng, small = np.random.default_rng(seed), (16, 16)
-    planes = {View.SAX: short_axis(visit.heart, visit.machine, visit.placing, rng, small, middle)}
+    how = visit.heart, visit.machine, visit.placing, np.random.default_rng(seed)
+    stack, planes = short_axis(*how, _COARSE), {View.SAX: short_axis(*how, (16, 16), middle)}
     for view in LONG_AXIS:
         planes[view] = planned(view, visit.heart, visit.atria, visit.machine, visit.placing, matrix)
     images, labels = take(visit, beats, planes, (Contrast.CINE,))
     moments = [scene.surfaces for scene in beats.scenes]
+    rings = [[visit.heart.reader_labels(stack.points(z), now) for z in range(stack.shape[2])] for now in moments]
+    labels[View.SAX, Contrast.CINE] = np.moveaxis(np.array(rings), (0, 1), (3, 2))
+    blank = np.zeros((*stack.shape, frames), np.int16)
+    images[View.SAX, Contrast.CINE] = replace(images[View.SAX, Contrast.CINE], data=blank, affine=stack.affine,
+                                              slice_shift_mm=None)  # fmt: skip
     known = true_volumes(visit.heart, times, visit.atria, moments)
     marks = dict(mark(visit.heart, moments, [planes[view] for view in POINTS]))
     marks |= dict(zip(TRICUSPID, _tricuspid(beats, planes[View.LAX_4C]), strict=True))
@@ -170,6 +179,7 @@ def count(tally: Tally, study: Study, truth: Findings, model: LongAxisModel) -> 
             got = told.measurements.get(name)
             pair = np.nan if got is None else got.value, truth.measurements[name].value
             tally.values.setdefault(name, []).append(pair)
+    _count_base(tally, study, truth, found)
     for view in LONG_AXIS:
         codes, true = found.labels[view, Contrast.CINE], truth.labels[view, Contrast.CINE]
         for structure in STRUCTURES:
@@ -185,6 +195,17 @@ def count(tally: Tally, study: Study, truth: Findings, model: LongAxisModel) -> 
             for point, gaps in distances(marks, true_marks).items():
                 if point in marks or way == WAYS[0] or point not in TRICUSPID:
                     tally.far.setdefault((way, point.value), []).extend(gaps[~np.isnan(gaps)].tolist())
+
+
+def _count_base(tally: Tally, study: Study, truth: Findings, found: Findings) -> None:
+    """Volumes of true short-axis labels that end where these alone say, and where the views say."""
+    labels, affine = truth.labels[View.SAX, Contrast.CINE], study[View.SAX].affine
+    ed, es = truth.cycle["LV_ED"], truth.cycle["LV_ES"]
+    for way, seen in zip(ENDS, (None, long_axis.base_heights(study, found.landmarks)), strict=True):
+        curve = left_curve(labels, Structure.LV, affine, mitral_plane(labels, affine, seen))
+        values = {"LVEDV": curve[ed], "LVESV": curve[es], "LVEF": 100 * (1 - curve[es] / curve[ed])}
+        for name, value in values.items():
+            tally.values.setdefault(f"{name} {way}", []).append((float(value), truth.measurements[name].value))
 
 
 def _marks(way: str, view: View, study: Study, found: Findings) -> dict[Landmark, Array]:
@@ -259,13 +280,15 @@ def _value_rows(rows: dict[str, dict[str, Any]]) -> list[str]:
     page = [
         "## Measurements",
         "",
+        f"LV volumes are those of true short-axis labels that end where the {ENDS[0]} or {ENDS[1]} says.",
+        "",
         "| | mean error | median error | bias | worst | true mean | measured |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():
         errors = f"{row['abs_error']:.2f} | {row['median_abs_error']:.2f} | {row['bias']:+.2f} | {row['worst']:.1f}"
         counts = f"{row['true_mean']:.1f} | {row['measured']} of {row['studies']}"
-        page.append(f"| {name}, {UNITS[name]} | {errors} | {counts} |")
+        page.append(f"| {name}, {(UNITS | VOLUMES)[name.split()[0]]} | {errors} | {counts} |")
     return [*page, ""]
 
 
