@@ -13,6 +13,7 @@ import pytest
 from cinecmr import io
 from cinecmr.anatomy import Contrast, View
 from cinecmr.errors import RefusedInput
+from cinecmr.io import pixels
 from cinecmr.phantom.dicom_files import write_dicom
 from cinecmr.study import Severity, Study
 
@@ -326,3 +327,15 @@ def test_d54_unknown_zero_and_centimetre_facts(tmp_path, short_ball):
         expected = {"no-facts": {"no-sex"}, "zero-weight": set(), "height-in-cm": {"height-unit"}}[fault]
         assert codes(found) == expected
     assert all(flag.severity is Severity.FLAG for flag in found.flags)
+
+
+def test_d55_of_a_folder_full_of_other_pictures_only_those_that_are_used_are_decoded(scanned, monkeypatch):
+    decoded, read_frame = [], pixels.read_frame
+
+    def counted(header):
+        decoded.append(header.path)
+        return read_frame(header)
+
+    monkeypatch.setattr(pixels, "read_frame", counted)
+    found = scanned("other-series")
+    assert len(decoded) == len(set(decoded)) == int(found.provenance["files_used"]) == 60
