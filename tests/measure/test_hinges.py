@@ -5,7 +5,7 @@ import pytest
 
 from cinecmr.anatomy import Landmark, Structure, View
 from cinecmr.measure import long_axis
-from cinecmr.measure.hinges import POINTS, lateral_end, marks_from_labels, mitral_ends, valve_ends
+from cinecmr.measure.hinges import POINTS, lateral_end, marks_from_labels, mitral_ends, settled, valve_ends
 
 TWO, FOUR = View.LAX_2C, View.LAX_4C
 
@@ -108,3 +108,19 @@ def test_other_views_and_stacks_are_refused():
     for read_ends in (mitral_ends, valve_ends):
         with pytest.raises(ValueError, match=r"long-axis image must be \(x, y, 1, t\)"):
             read_ends(np.repeat(cup(), 2, axis=2), np.eye(4))
+
+
+def test_a_point_that_leaps_or_is_lost_for_a_frame_is_bridged_and_a_fast_one_is_kept():
+    time = np.arange(12) / 12
+    down = 22 * np.clip(np.sin(np.pi * time / 0.7), 0, None) ** 2
+    points = np.stack([0 * down, 0.3 * down, 50 - down], axis=1)
+    np.testing.assert_allclose(settled(points), points)
+    wrong = points.copy()
+    wrong[7] += 40.0
+    wrong[10] = np.nan
+    found = settled(wrong)
+    np.testing.assert_allclose(found[7], (points[6] + points[8]) / 2)
+    np.testing.assert_allclose(found[10], (points[9] + points[11]) / 2)
+    kept = np.delete(np.arange(12), [7, 10])
+    np.testing.assert_allclose(found[kept], points[kept])
+    assert np.isnan(settled(np.full((12, 3), np.nan))).all()
