@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(ABC):
     """Whose samples a pool holds; what they are says the recipe that adds to this.
 
     Attributes:
@@ -60,9 +61,9 @@ class Pool:
         first = self.first_seed + number * self.per_shard
         return range(first, first + self.per_shard)
 
+    @abstractmethod
     def shard(self, number: int) -> dict[str, NDArray[Any]]:
         """The samples of one shard: arrays by name, sample first."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
