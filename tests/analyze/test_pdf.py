@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import subprocess
 import sys
 
 import numpy as np
@@ -194,3 +195,9 @@ def test_a_pixel_lies_where_its_contour_does():
 
     line = np.array([[0.0, 0.0], [3.0, 1.0]])
     assert _points(line, np.array([2.0, 1.5])) == "0.8,1.0 5.2,3.0"
+
+
+def test_half_a_picture_of_a_data_set_is_still_refused_after_a_sheet_was_laid_out():
+    asked = "from cinecmr.analyze import pdf; pdf.library(); import PIL.ImageFile as f; print(f.LOAD_TRUNCATED_IMAGES)"
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"

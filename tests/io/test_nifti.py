@@ -145,7 +145,10 @@ def test_d50_the_users_beat_stands_in_for_unknown_times(tmp_path):
     path = save(tmp_path / "a.nii", (4, 5, 3, 20), sform=OBLIQUE, qform=OBLIQUE, step=0, unit="sec")
     found = io.read(path, rr_ms=900)
     np.testing.assert_allclose(found[View.SAX].times, np.arange(20) * 0.045)
-    assert (found[View.SAX].rr_ms, found.flags) == (900, ())
+    of_times = [
+        code for code in codes(found.flags) if code != "blank-frames"
+    ]  # the values count up: first frames are black
+    assert (found[View.SAX].rr_ms, of_times) == (900, [])
 
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (2,), (0, 1, 2)])

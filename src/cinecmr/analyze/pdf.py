@@ -44,6 +44,9 @@ def library() -> Any:
     Raises:
         RefusedInput: it is not installed, or lacks a library of the system (`no-pdf`).
     """
+    from PIL import ImageFile
+
+    strict = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
         import weasyprint
     except ImportError as error:
@@ -52,6 +55,9 @@ def library() -> Any:
     except OSError as error:  # what it needs beside Python
         how = "install Pango (on Debian libpango-1.0-0 and libpangoft2-1.0-0), or leave --pdf out"
         raise RefusedInput("no-pdf", f"--pdf needs weasyprint, which lacks a library here: {how}") from error
+    finally:
+        # weasyprint lets Pillow read half a picture, everywhere: a damaged file of a data set would be silent
+        ImageFile.LOAD_TRUNCATED_IMAGES = strict
     return weasyprint
 
 
