@@ -8,6 +8,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # two processes, each with whole test files, so that their fixtures are made once
 TOGETHER := -n 2 --dist loadfile
+# each of one thread: threads of two processes on two cores wait for each other longer than they compute
+test quick check: export OMP_NUM_THREADS := 1
 
 .PHONY: demo test quick check docs wheel-test environment
 

@@ -72,7 +72,7 @@ def test_the_card_says_all_that_decides_the_weights(trained):
 
 def test_training_tells_how_far_it_is(trained):
     _, told = trained
-    assert told[:2] == ["synthetic stacks: shard 1 of 2", "synthetic stacks: shard 2 of 2"]
+    assert told[:2] == ["synthetic hearts: shard 1 of 2", "synthetic hearts: shard 2 of 2"]
     assert told[2].startswith("update 2 of 4  loss ")
     assert "dice_lv" in told[3]
     assert told[3].endswith("0 min left")

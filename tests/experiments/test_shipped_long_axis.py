@@ -49,7 +49,7 @@ def test_the_weights_and_their_card_read_a_plane(trained, monkeypatch):
     assert np.array_equal(model.segment(plane(View.LAX_3C)), model.read(plane(View.LAX_3C))[0])
     with pytest.raises(RefusedInput, match=r"reads one plane \(2C, 3C or 4C\), the image has 5 slices"):
         model.segment(plane(slices=5))
-    assert any(line.startswith("synthetic frames: shard 2 of 2") for line in told)
+    assert any(line.startswith("synthetic hearts: shard 2 of 2") for line in told)
 
 
 def test_the_card_says_what_it_learned_from_and_what_it_answers(trained):

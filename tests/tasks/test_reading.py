@@ -11,7 +11,8 @@ import torch
 
 from cinecmr.anatomy import Structure
 from cinecmr.study import Image
-from cinecmr.tasks.reading import Reader, ReadingSettings, Window
+from cinecmr.tasks.reading import Reader, ReadingSettings
+from cinecmr.tasks.window import Window
 
 SETTINGS = ReadingSettings(pixel_mm=3.0, pixels=48, turns=2, locate_frames=2)
 # Levels in an order in which every edge between neighbours passes through nothing else.

@@ -8,7 +8,7 @@ import numpy as np
 
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.geometry import apply_affine
-from cinecmr.motion.beat import cycle_shares
+from cinecmr.measure.clock import beat_shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ def of_slices(study: Study, found: Findings) -> dict[int, tuple[Array, Array]]:
         chosen.append(np.column_stack([muscle, np.full(len(muscle), z)]).astype(np.float64))
     index = np.concatenate(chosen)
     points, back = apply_affine(image.affine, index), np.linalg.inv(image.affine[:3, :3])
-    moved = [found.motion.displacement(points, float(share)) @ back.T for share in cycle_shares(image)]
+    moved = [found.motion.displacement(points, float(share)) @ back.T for share in beat_shares(image)]
     by = np.stack(moved)[..., :2]
     return {int(z): (index[index[:, 2] == z, :2], by[:, index[:, 2] == z]) for z in np.unique(index[:, 2])}
 

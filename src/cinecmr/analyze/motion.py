@@ -94,6 +94,7 @@ def track(
         raise RefusedInput("no-such-setting", f"no preset {preset!r}: there are {', '.join(PRESETS)}")
     if View.SAX not in study:
         raise RefusedInput("no-sax", "motion needs a short-axis cine, and the study has none; name one with --sax")
+    from cinecmr.measure.clock import beat_shares
     from cinecmr.motion import beat
     from cinecmr.motion.seen import seen, without_unseen
 
@@ -111,7 +112,7 @@ def track(
             raise RefusedInput("no-prior", "this prior is of the preset published; give --preset published with it")
         registration = register(study, labels, ed=ed, start=start, progress=progress)
         motion, reference = registration.motion, registration.ed
-    shares = beat.cycle_shares(image)
+    shares = beat_shares(image)
     _, straight, _ = beat.straightened(image, labels, reference)
     wall = wall_points(straight[..., reference], image.affine)
     wall, lost = without_unseen(wall, seen(motion, wall, straight, image.affine, shares))

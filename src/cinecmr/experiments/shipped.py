@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from cinecmr.datasets.synthetic import Pool
+    from cinecmr.learn.objective import Objective
     from cinecmr.tasks.segmentation import SegmentationSettings
 
 NAME = "sax-unet"
@@ -59,23 +61,50 @@ def train(folder: Path, shipped: Shipped, workers: int = 2, say: Callable[[str],
     Returns:
         The card's path.
     """
-    from cinecmr.learn.fit import fit
     from cinecmr.tasks.segmentation import SegmentationSettings, StackSegmentation
 
-    effort = Effort(folder / "effort.json")
-    shards = make_pool(
-        folder / "pool", shipped.pool, workers, lambda done, of: say(f"synthetic stacks: shard {done} of {of}")
-    )
-    effort.save()
-    images, labels = read_pool(shards)
     settings = shipped.settings or SegmentationSettings()
     recipe = Recipe(
         settings.as_json() | {"pool": asdict(shipped.pool)}, shipped.optimiser, shipped.schedule, shipped.seed
     )
-    told = Teller(shipped.schedule.updates, say, effort)
-    network = fit(recipe, StackSegmentation(images, labels, settings), folder / "run", told)
-    scores = last_scores(folder / "run" / "log.jsonl")
-    return publish(folder, network, effort, **_said(recipe, shipped.pool, scores))
+    made = from_pool(folder, recipe, shipped.pool, lambda at: StackSegmentation(*read_pool(at), settings), workers, say)
+    return publish(folder, made.network, made.effort, **_said(recipe, shipped.pool, made.scores))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left: the network, its last figures and what it took."""
+
+    network: nn.Module
+    scores: dict[str, float]
+    effort: Effort
+
+
+def from_pool(
+    folder: Path,
+    recipe: Recipe,
+    pool: Pool,
+    task: Callable[[list[Path]], Objective],
+    workers: int,
+    say: Callable[[str], None],
+) -> Trained:
+    """Make a pool and train on it; each step goes on where a killed run stopped.
+
+    Args:
+        folder: gets pool/ and run/.
+        recipe: of the training; the pool's settings are among its objective's.
+        pool: synthetic hearts.
+        task: made from the pool's shards.
+        workers: processes that make the pool.
+        say: told one line at a time.
+    """
+    from cinecmr.learn.fit import fit
+
+    effort = Effort(folder / "effort.json")
+    shards = make_pool(folder / "pool", pool, workers, lambda done, of: say(f"synthetic hearts: shard {done} of {of}"))
+    effort.save()
+    network = fit(recipe, task(shards), folder / "run", Teller(recipe.schedule.updates, say, effort))
+    return Trained(network, last_scores(folder / "run" / "log.jsonl"), effort)
 
 
 def last_scores(log: Path) -> dict[str, float]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cinecmr.analyze.models import Score
 from cinecmr.datasets.long_axis_frames import FramePool
-from cinecmr.datasets.synthetic import make_pool, read_shards
-from cinecmr.experiments.shipped import Effort, Teller, last_scores, publish
+from cinecmr.datasets.synthetic import read_shards
+from cinecmr.experiments.shipped import from_pool, publish
 from cinecmr.learn.recipe import Optimiser, Recipe, Schedule
 
 if TYPE_CHECKING:
@@ -52,22 +52,17 @@ def train(folder: Path, shipped: ShippedLongAxis, workers: int = 2, say: Callabl
     Returns:
         The card's path.
     """
-    from cinecmr.learn.fit import fit
     from cinecmr.tasks.long_axis import LongAxis, LongAxisSettings
 
-    effort = Effort(folder / "effort.json")
-    shards = make_pool(
-        folder / "pool", shipped.pool, workers, lambda done, of: say(f"synthetic frames: shard {done} of {of}")
-    )
-    effort.save()
     settings = shipped.settings or LongAxisSettings()
+    pixel_mm = shipped.pool.frame.pixel_mm
     recipe = Recipe(
         settings.as_json() | {"pool": asdict(shipped.pool)}, shipped.optimiser, shipped.schedule, shipped.seed
     )
-    task = LongAxis(read_shards(shards), shipped.pool.frame.pixel_mm, settings)
-    network = fit(recipe, task, folder / "run", Teller(shipped.schedule.updates, say, effort))
-    scores = last_scores(folder / "run" / "log.jsonl")
-    return publish(folder, network, effort, **_said(recipe, shipped.pool, settings, scores))
+    made = from_pool(
+        folder, recipe, shipped.pool, lambda at: LongAxis(read_shards(at), pixel_mm, settings), workers, say
+    )
+    return publish(folder, made.network, made.effort, **_said(recipe, shipped.pool, settings, made.scores))
 
 
 def _said(recipe: Recipe, pool: FramePool, settings: LongAxisSettings, scores: dict[str, float]) -> dict[str, Any]:

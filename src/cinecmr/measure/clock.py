@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 
 def beat_shares(image: Image) -> Array:
-    """(t,) share of the beat at each frame; frames are even shares where the R-R interval is unknown or too short."""
-    if image.rr_ms and image.times[-1] - image.times[0] < image.rr_ms / 1000:
-        return np.asarray(image.times * 1000 / image.rr_ms, np.float64)
-    return np.arange(image.frames) / image.frames
+    """(t,) share of the beat at each frame, under 1; without an R-R interval that holds them the frames fill it."""
+    span = float(image.times[-1] - image.times[0])
+    if image.frames == 1:
+        return np.zeros(1)
+    known = image.rr_ms is not None and image.rr_ms / 1000 > span
+    whole = image.rr_ms / 1000 if image.rr_ms and known else span + float(np.median(np.diff(image.times)))
+    return np.asarray(image.times / whole, np.float64)
 
 
 def at_shares(values: NDArray[Any], shares: Array, wanted: Array) -> Array:

@@ -83,13 +83,6 @@ def _extremes(data: NDArray[np.float32]) -> tuple[Array, Array]:
     return flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
 
 
-def cycle_shares(image: Image) -> Array:
-    """(t,) share of the cycle of each frame; without a known R-R interval the frames are taken to fill it."""
-    steps = np.diff(image.times)
-    whole = image.rr_ms / 1000 if image.rr_ms else float(image.times[-1] - image.times[0] + np.median(steps))
-    return np.asarray(image.times / max(whole, float(image.times[-1] - image.times[0]) * 1.0001))
-
-
 def frequencies(wanted: int, frames: int) -> int:
     """How many waves so many frames can tell: two numbers each."""
     return max(1, min(wanted, (frames - 1) // 2))

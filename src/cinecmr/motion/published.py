@@ -20,6 +20,7 @@ import torch
 from cinecmr.anatomy import Structure
 from cinecmr.errors import RefusedInput
 from cinecmr.geometry import apply_affine
+from cinecmr.measure.clock import beat_shares
 from cinecmr.motion import beat
 from cinecmr.motion.shell import HeartFrame
 from cinecmr.motion.similarity import correlation, volume_penalty
@@ -181,7 +182,7 @@ class _Scene:
         frames = np.clip((frames - edges[0]) / np.maximum(edges[1] - edges[0], 1e-6), 0, 1)
         self.device = torch.device(device)
         self.frames = self._held(np.ascontiguousarray(np.moveaxis(frames, 3, 0)))
-        self.ed, self.shares = ed, beat.cycle_shares(image)
+        self.ed, self.shares = ed, beat_shares(image)
         self.index = np.argwhere(np.ones(frames.shape[:3], bool)).astype(np.float64)
         self.muscle = (labels[cut] == Structure.MYO).ravel()
         affine = image.affine.copy()

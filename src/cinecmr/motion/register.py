@@ -15,6 +15,7 @@ import numpy as np
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.geometry import apply_affine
+from cinecmr.measure.clock import beat_shares
 from cinecmr.motion import beat
 from cinecmr.motion.evidence import Evidence, Picture, around_heart, picture, surfaces, tag_pictures
 from cinecmr.motion.field import WallMotion, time_waves
@@ -141,7 +142,7 @@ def register(
     reference = beat.end_diastole(labels, sax) if ed is None else beat.given(ed, labels, sax)
     dark = beat.dark_frames(sax)
     sax, labels, shifted = beat.straightened(sax, labels, reference)
-    shares = beat.cycle_shares(sax)
+    shares = beat_shares(sax)
     shell = Shell.of(labels[..., reference], sax.affine, settings.orders)
     rng = np.random.default_rng(settings.seed)
     count = beat.frequencies(settings.frequencies, sax.frames)
@@ -263,7 +264,7 @@ def _evidence(
             contrast = _contrast(image, labels, ed)
             one = see(image, ed, contrast, settings.pixels, settings.short_axis)
         else:
-            own = beat.cycle_shares(image)
+            own = beat_shares(image)
             rest = nearest(own, float(shares[ed]))
             contrast, most = _spread(image, shell, rest), settings.pixels // 3
             one = see(image, rest, contrast, most, settings.long_axis)
@@ -291,7 +292,7 @@ def _tags(
     if isinstance(study, Image) or key not in study:
         return []
     image = study[key]
-    own = beat.cycle_shares(image)
+    own = beat_shares(image)
     found = tag_pictures(image, shell, nearest(own, ed), settings.tag_pixels, rng, settings.tags)
     for one in found:
         one.waves = time_waves(own - ed, count).astype(np.float32)

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from cinecmr.geometry import apply_affine
-from cinecmr.motion.beat import cycle_shares
+from cinecmr.measure.clock import beat_shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ def tagged_cine(cine: Image, tagged: Image) -> Image:
         On the cine's grid and times. A tagged slice outside the stack is left out.
     """
     data = cine.data.astype(np.float32)
-    shares, own = cycle_shares(cine), cycle_shares(tagged)
+    shares, own = beat_shares(cine), beat_shares(tagged)
     to_cine, to_tagged = (np.asarray(np.linalg.inv(one.affine), np.float64) for one in (cine, tagged))
     middle = (np.array(tagged.data.shape[:2]) - 1) / 2
     for number in range(tagged.slices):

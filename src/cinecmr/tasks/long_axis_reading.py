@@ -17,8 +17,9 @@ from cinecmr.anatomy import Landmark, Structure, View
 from cinecmr.geometry import apply_affine
 from cinecmr.measure.hinges import POINTS, TRICUSPID, lateral_end, ordered
 from cinecmr.tasks.long_axis import CODES, MARKS, summits
-from cinecmr.tasks.reading import Window, blurred, percentile_scaled
+from cinecmr.tasks.reading import Asking, over_time, over_turns, percentile_scaled
 from cinecmr.tasks.segmentation import standardised
+from cinecmr.tasks.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,25 +37,11 @@ _BULK_MM = 20.0  # over which the heart's mass is gathered where it is looked fo
 
 
 @dataclass(frozen=True)
-class LongAxisReadingSettings:
-    """How a network is asked.
-
-    Attributes:
-        pixel_mm: pixel size the network learned at. pixels: of its window; a multiple of the network's.
-        turns: copies (mirrored, turned) whose answers are averaged: 1, 2, 4 or 8.
-        smooth_time: weight of each neighbouring frame in the average of shares.
-        locate_frames: frames in which the heart is looked for.
-    """
+class LongAxisReadingSettings(Asking):
+    """How a long-axis network is asked; see `Asking`."""
 
     pixel_mm: float = 1.6
     pixels: int = 128
-    turns: int = 4
-    smooth_time: float = 0.15
-    locate_frames: int = 3
-
-    def __post_init__(self) -> None:
-        if self.turns not in (1, 2, 4, 8):
-            raise ValueError(f"turns must be 1, 2, 4 or 8, got {self.turns}")
 
 
 class LongAxisReader:
@@ -99,57 +86,30 @@ class LongAxisReader:
             window = self._locate(image)
             shares = []
             for t in range(image.frames):
-                shares.append(self._shares(window.sample(_frame(image, t))[0]).half())
+                plane = window.sample(_frame(image, t))
+                shares.append(over_turns(self._scores, plane, self.settings.turns)[:, 0].half())
                 if progress:
                     progress((t + 1) / image.frames)
-            means = [self._mean(shares, t) for t in range(image.frames)]
+            means = [over_time(shares, t, self.settings.smooth_time) for t in range(image.frames)]
         codes = np.stack([self._codes(mean, window, image) for mean in means], axis=-1)[:, :, None]
         return codes, self._marks(means, window, image, codes)
 
     def _locate(self, image: Image) -> Window:
         """The window on the heart, found in the whole picture at the network's pixel size."""
-        step = self.settings.pixel_mm / image.spacing[:2]
-        shape = np.asarray(image.data.shape[:2])
-        pixels = [int(np.clip(np.ceil(n / s / 16) * 16, 32, 288)) for n, s in zip(shape, step, strict=True)]
-        whole = Window(tuple((shape - 1) / 2), (step[0], step[1]), (pixels[0], pixels[1]))
+        whole = Window.whole(image, self.settings.pixel_mm)
         total = torch.zeros(whole.pixels)
         frames = np.linspace(0, image.frames, self.settings.locate_frames, endpoint=False).astype(int)
         for t in np.unique(frames):
-            heart = 1 - self._scores(whole.sample(_frame(image, int(t)))[0])[0]
+            heart = 1 - self._scores(whole.sample(_frame(image, int(t))))[0, 0]
             total += heart.clamp(min=0.3) - 0.3
-        mass = blurred(total[None], _BULK_MM / self.settings.pixel_mm)[0]
-        total = total * (mass > 0.25 * mass.max())  # a stray patch far away must not pull the window
-        centre = whole.centre
-        if float(total.sum()) > 20:
-            u, v = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in whole.pixels), indexing="ij")
-            at = [float((total * w).sum() / total.sum()) for w in (u, v)]
-            x, y = (c + s * (a - (n - 1) / 2)
-                    for c, s, a, n in zip(whole.centre, whole.step, at, whole.pixels, strict=True))  # fmt: skip
-            centre = x, y
+        centre = whole.bulk(total, _BULK_MM / self.settings.pixel_mm) or whole.centre
         return Window(centre, whole.step, (self.settings.pixels,) * 2)
 
     def _scores(self, plane: Tensor) -> Tensor:
-        """(x, y) intensities -> (classes, x, y) shares of the codes, and heights of the hills."""
-        eaten = torch.from_numpy(standardised(percentile_scaled(plane.numpy())))[None, None, None].to(self.device)
-        scores: Tensor = self.network(eaten)[0, :, 0].float().cpu()
+        """(1, x, y) intensities -> (classes, 1, x, y) shares of the codes, and heights of the hills."""
+        eaten = torch.from_numpy(standardised(percentile_scaled(plane.numpy())))[None, None].to(self.device)
+        scores: Tensor = self.network(eaten)[0].float().cpu()
         return torch.cat([scores[: len(CODES)].softmax(0), scores[len(CODES) :].sigmoid()])
-
-    def _shares(self, plane: Tensor) -> Tensor:
-        """Answers averaged over turned and mirrored copies."""
-        total = torch.zeros(())
-        for number in range(self.settings.turns):
-            quarter, mirror = (number * 2) % 4 + (number // 4), number % 4 >= 2
-            copy = torch.rot90(plane, quarter, (0, 1))
-            answer = self._scores((copy.flip(0) if mirror else copy).contiguous())
-            total = total + torch.rot90(answer.flip(1) if mirror else answer, -quarter, (1, 2))
-        return total / self.settings.turns
-
-    def _mean(self, shares: list[Tensor], t: int) -> Tensor:
-        """Answers of one frame after a short average over time: the beat is a circle."""
-        n, w = len(shares), self.settings.smooth_time
-        if n <= 4 or w <= 0:
-            return shares[t].float()
-        return (1 - 2 * w) * shares[t].float() + w * (shares[t - 1].float() + shares[(t + 1) % n].float())
 
     def _codes(self, mean: Tensor, window: Window, image: Image) -> NDArray[np.uint8]:
         """(x, y) codes on the image's own grid."""

@@ -16,6 +16,7 @@ from cinecmr.anatomy import Structure
 from cinecmr.tasks.blood import where_blood_is_seen
 from cinecmr.tasks.cleaning import clean
 from cinecmr.tasks.segmentation import standardised
+from cinecmr.tasks.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
     from cinecmr.study import Image
 
 
+_BULK_PX = 12.0  # network pixels over which the heart's mass is gathered where it is looked for
+
+
 @dataclass(frozen=True)
-class ReadingSettings:
-    """How a network is asked.
+class Asking:
+    """How any network is asked.
 
     Attributes:
         pixel_mm: pixel size the network learned at. pixels: of its window; a multiple of the network's.
-        zooms: other pixel sizes, as factors, at which the heart is looked for.
-        zoom_margin: how much more of a ring another zoom must show to be taken; files that record a wrong spacing are
-            rare, and a stomach is a ring too.
         turns: copies (mirrored, turned) whose answers are averaged: 1, 2, 4 or 8.
         smooth_time: weight of each neighbouring frame in the average of shares.
         locate_frames: frames in which the heart is looked for.
@@ -42,8 +43,6 @@ class ReadingSettings:
 
     pixel_mm: float = 1.7
     pixels: int = 112
-    zooms: tuple[float, ...] = (0.75, 1.35)
-    zoom_margin: float = 0.25
     turns: int = 4
     smooth_time: float = 0.15
     locate_frames: int = 3
@@ -54,56 +53,17 @@ class ReadingSettings:
 
 
 @dataclass(frozen=True)
-class Window:
-    """A square of the network's pixels on an image: centre in image pixels, step in image pixels a window pixel."""
+class ReadingSettings(Asking):
+    """How a short-axis network is asked; the rest as in `Asking`.
 
-    centre: tuple[float, float]
-    step: tuple[float, float]
-    pixels: tuple[int, int]
+    Attributes:
+        zooms: other pixel sizes, as factors, at which the heart is looked for.
+        zoom_margin: how much more of a ring another zoom must show to be taken; files that record a wrong spacing are
+            rare, and a stomach is a ring too.
+    """
 
-    def sample(self, frame: Tensor) -> Tensor:
-        """(slices, x, y) of the image -> (slices, *pixels), linear, the edge repeated outside."""
-        grid = self._grid(frame.shape[1:]).expand(1, -1, -1, -1)
-        scale = (self.step[0] + self.step[1]) / 2
-        if scale > 1.3:  # the image is finer than the window: take away what the window cannot hold
-            frame = blurred(frame, 0.4 * scale)
-        return functional.grid_sample(frame[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
-
-    def spread(self, shares: Tensor, shape: tuple[int, int]) -> Tensor:
-        """(classes, slices, *pixels) -> (classes, slices, *shape) of the image, linear; background outside."""
-        coords = []
-        for axis in (0, 1):
-            at = (torch.arange(shape[axis], dtype=torch.float32) - self.centre[axis]) / self.step[axis]
-            coords.append(at / ((self.pixels[axis] - 1) / 2))
-        u, v = torch.meshgrid(coords[0], coords[1], indexing="ij")
-        grid = torch.stack([v, u], -1)[None]
-        classes, slices = shares.shape[:2]
-        moved: Tensor = functional.grid_sample(
-            shares.flatten(0, 1)[None], grid, mode="bilinear", padding_mode="zeros", align_corners=True
-        )
-        moved = moved[0].reshape(classes, slices, *shape)
-        moved[0] += 1 - moved.sum(0)
-        return moved
-
-    def _grid(self, shape: tuple[int, ...] | torch.Size) -> Tensor:
-        coords = []
-        for axis in (0, 1):
-            at = self.centre[axis] + self.step[axis] * (torch.arange(self.pixels[axis]) - (self.pixels[axis] - 1) / 2)
-            coords.append(2 * at / max(shape[axis] - 1, 1) - 1)
-        u, v = torch.meshgrid(coords[0], coords[1], indexing="ij")
-        return torch.stack([v, u], -1)
-
-
-def blurred(frame: Tensor, sigma: float) -> Tensor:
-    """(slices, x, y) under a Gaussian of `sigma` pixels, the edge repeated outside."""
-    reach = max(1, int(2 * sigma + 0.5))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).to(frame.dtype)
-    rows = functional.conv2d(
-        functional.pad(frame[:, None], (0, 0, reach, reach), mode="replicate"), kernel[None, None, :, None]
-    )
-    both = functional.conv2d(functional.pad(rows, (reach, reach, 0, 0), mode="replicate"), kernel[None, None, None, :])
-    return both[:, 0]
+    zooms: tuple[float, ...] = (0.75, 1.35)
+    zoom_margin: float = 0.25
 
 
 class Reader:
@@ -173,19 +133,11 @@ class Reader:
         frames = np.unique(np.linspace(0, image.frames, self.settings.locate_frames, endpoint=False).astype(int))
         best, centre, quality = 1.0, ((image.data.shape[0] - 1) / 2, (image.data.shape[1] - 1) / 2), 0.0
         for zoom in (1.0, *self.settings.zooms):
-            at, ring = self._find(image, seen, frames, self._whole(image, zoom))
+            at, ring = self._find(image, seen, frames, Window.whole(image, self.settings.pixel_mm * zoom))
             if ring > quality + (self.settings.zoom_margin if zoom != 1.0 else 0.0):
                 best, centre, quality = zoom, at, ring
         step = self.settings.pixel_mm * best / image.spacing
         return Window(centre, (step[0], step[1]), (self.settings.pixels,) * 2)
-
-    def _whole(self, image: Image, zoom: float) -> Window:
-        """A window on the whole picture, at most 288 network pixels a side."""
-        step = self.settings.pixel_mm * zoom / image.spacing[:2]
-        shape = np.asarray(image.data.shape[:2])
-        pixels = [int(np.clip(np.ceil(n / s / 16) * 16, 32, 288)) for n, s in zip(shape, step, strict=True)]
-        middle = (shape - 1) / 2
-        return Window((middle[0], middle[1]), (step[0], step[1]), (pixels[0], pixels[1]))
 
     def _find(
         self, image: Image, seen: list[int], frames: NDArray[np.intp], window: Window
@@ -198,17 +150,8 @@ class Reader:
             codes = self._scores(window.sample(self._frame(image, middle, int(t)))).argmax(0)
             total += (codes > 0).sum(0) + (codes >= Structure.MYO).sum(0)
             rings.append(_ring(codes))
-        if total.sum() < 20:
-            return window.centre, 0.0
-        # The bulk, not the mean: a stray patch far away must not pull the window.
-        bulk = blurred(total[None], 12.0)[0]
-        total = total * (bulk > 0.25 * bulk.max())
-        u, v = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in window.pixels), indexing="ij")
-        at = [float((total * w).sum() / total.sum()) for w in (u, v)]
-        centre = tuple(
-            c + s * (a - (n - 1) / 2) for c, s, a, n in zip(window.centre, window.step, at, window.pixels, strict=True)
-        )
-        return (centre[0], centre[1]), float(np.mean(rings))
+        centre = window.bulk(total, _BULK_PX)
+        return (centre, float(np.mean(rings))) if centre else (window.centre, 0.0)
 
     def _scores(self, stack: Tensor) -> Tensor:
         """(slices, x, y) intensities -> (classes, slices, x, y) shares."""
@@ -219,27 +162,41 @@ class Reader:
     def _shares(self, image: Image, seen: list[int], t: int, window: Window) -> Tensor:
         """Shares averaged over turned and mirrored copies, (classes, slices, *pixels)."""
         stack = window.sample(self._frame(image, seen, t))
-        total = torch.zeros(())
-        for number in range(self.settings.turns):
-            quarter, mirror = (number * 2) % 4 + (number // 4), number % 4 >= 2
-            copy = torch.rot90(stack, quarter, (1, 2))
-            copy = copy.flip(1) if mirror else copy
-            answer = self._scores(copy.contiguous())
-            answer = answer.flip(2) if mirror else answer
-            total = total + torch.rot90(answer, -quarter, (2, 3))
-        return total / self.settings.turns
+        return over_turns(self._scores, stack, self.settings.turns)
 
     def _decide(self, shares: list[Tensor], window: Window, image: Image) -> NDArray[np.uint8]:
         """Codes (x, y, slices, t) after a short average over time."""
         shape = (image.data.shape[0], image.data.shape[1])
-        n, w = len(shares), self.settings.smooth_time
         codes = []
-        for t in range(n):
-            mean = shares[t].float()
-            if n > 4 and w > 0:  # the beat is a circle
-                mean = (1 - 2 * w) * mean + w * (shares[t - 1].float() + shares[(t + 1) % n].float())
+        for t in range(len(shares)):
+            mean = over_time(shares, t, self.settings.smooth_time)
             codes.append(window.spread(mean, shape).argmax(0).to(torch.uint8).permute(1, 2, 0).numpy())
         return np.stack(codes, axis=-1)
+
+
+def over_turns(ask: Callable[[Tensor], Tensor], planes: Tensor, turns: int) -> Tensor:
+    """A network's answer averaged over turned and mirrored copies of what it is asked.
+
+    Args:
+        ask: (planes, x, y) intensities -> (classes, planes, x, y).
+        planes: (planes, x, y), square.
+        turns: how many copies: 1, 2, 4 or 8.
+    """
+    total = torch.zeros(())
+    for number in range(turns):
+        quarter, mirror = (number * 2) % 4 + (number // 4), number % 4 >= 2
+        copy = torch.rot90(planes, quarter, (1, 2))
+        answer = ask((copy.flip(1) if mirror else copy).contiguous())
+        total = total + torch.rot90(answer.flip(2) if mirror else answer, -quarter, (2, 3))
+    return total / turns
+
+
+def over_time(answers: list[Tensor], t: int, weight: float) -> Tensor:
+    """The answer at frame `t` averaged with its two neighbours, each of `weight`; the beat is a circle."""
+    if len(answers) <= 4 or weight <= 0:
+        return answers[t].float()
+    beside = answers[t - 1].float() + answers[(t + 1) % len(answers)].float()
+    return (1 - 2 * weight) * answers[t].float() + weight * beside
 
 
 def expected_dice(shares: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from cinecmr.experiments.tagged_prior.laboratory import made
 from cinecmr.experiments.tagged_prior.rows import Fit
 from cinecmr.geometry import apply_affine
 from cinecmr.io.files import write_atomically, write_text
+from cinecmr.measure.clock import beat_shares
 from cinecmr.motion import beat
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def arrows(motion: Motion, one: Subject) -> tuple[Array, Array, Array]:
     step = np.maximum(np.rint(_EVERY_MM / image.spacing[:2]), 1).astype(int)
     grid = np.meshgrid(np.arange(low[0], high[0], step[0]), np.arange(low[1], high[1], step[1]), indexing="ij")
     places = np.column_stack([grid[0].ravel(), grid[1].ravel(), np.full(grid[0].size, z)]).astype(np.float64)
-    moved = motion.displacement(apply_affine(image.affine, places), float(beat.cycle_shares(image)[es]))
+    moved = motion.displacement(apply_affine(image.affine, places), float(beat_shares(image)[es]))
     in_index = moved @ np.linalg.inv(image.affine[:3, :3]).T
     picture = image.data[low[0] : high[0], low[1] : high[1], z, es].astype(np.float64)
     return picture, places[:, :2] - low, in_index[:, :2]

@@ -9,6 +9,7 @@ import numpy as np
 from cinecmr.anatomy import Structure
 from cinecmr.evaluate.deformation import end_point_errors, jacobians, strain_error, warped_overlaps
 from cinecmr.geometry import apply_affine
+from cinecmr.measure.clock import beat_shares
 from cinecmr.motion import beat
 from cinecmr.phantom.wall import wall_points
 
@@ -83,7 +84,7 @@ def as_published(motion: Motion, image: Image, labels: NDArray[np.uint8]) -> dic
         image: short-axis cine.
         labels: (x, y, z, t) of it.
     """
-    shares = beat.cycle_shares(image)
+    shares = beat_shares(image)
     reference = beat.end_diastole(labels, image)
     size = (labels == Structure.LV).sum(axis=(0, 1, 2))
     since = np.mod(np.arange(labels.shape[3]) - reference, labels.shape[3])
@@ -119,7 +120,7 @@ def field_at_rest(motion: Motion, image: Image, labels: NDArray[np.uint8], truth
         `direction`: mean cosine with the true motion in the muscle, 1 where they point alike.
     """
     reference = beat.end_diastole(labels, image)
-    es = float(beat.cycle_shares(image)[truth.cycle["LV_ES"]])
+    es = float(beat_shares(image)[truth.cycle["LV_ES"]])
     seen = labels[..., reference]
     index = np.argwhere(seen == Structure.MYO)
     muscle = apply_affine(image.affine, index[:: max(1, len(index) // _MUSCLE)].astype(np.float64))
