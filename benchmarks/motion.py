@@ -3,11 +3,13 @@
     python benchmarks/motion.py --subjects 12 --out results/motion/benchmark.jsonl --page results/motion/benchmark.md
 
 Ways: `identity` (nothing moves: what there is to find), `labels` and `pictures` (one kind of evidence taken away),
-`short-axis` (no long-axis views), `sound` (the default without a prior), `prior` (with the prior given by --prior, a
-name or a file), `published` (the recipe of the paper; minutes a subject), and the peers `elastix`, `greedy` and `ants`,
-each in a process of its own (the extra `bench`, or an environment with `benchmarks/peers.txt`, whose interpreter is
-given by --peers-python; one that is absent is left out, and said so). Peers register the short-axis stack, cut about
-the heart, to end-diastole; they see neither labels nor long axes, which are no part of what they do.
+`short-axis` (no long-axis views), `as-peers` (short-axis pictures alone, labels of end-diastole alone), `sound` (the
+default without a prior), `prior` (with the prior given by --prior, a name or a file), `published` (the recipe of the
+paper; minutes a subject), `published-prior` (from the prior of networks given by --network-prior), and the peers
+`elastix`, `greedy` and `ants`, each in a process of its own (the extra `bench`, or an environment with
+`benchmarks/peers.txt`, whose interpreter is given by --peers-python; one that is absent is left out, and said so).
+Peers register the short-axis stack, cut about the heart, to end-diastole; they see neither labels nor long axes, which
+are no part of what they do.
 
 Subjects are seeded and of four diseases in turn, with 12 slices and 25 frames; labels are the phantom's own, as a
 reader would draw them, so errors of a segmentation come on top. A prior must come from other seeds. Rows are kept one
@@ -23,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,12 +45,14 @@ from cinecmr.phantom.stacks import VERSION
 from cinecmr.phantom.study import synthetic_study
 
 if TYPE_CHECKING:
+    from cinecmr.motion.network_prior import NetworkPrior
     from cinecmr.motion.prior import Prior
     from cinecmr.study import Findings, Image, Study
 
 KINDS = (Disease.NORMAL, Disease.DCM, Disease.HCM, Disease.INFARCT)
 PEERS = ("elastix", "greedy", "ants")
-WAYS = ("identity", "labels", "pictures", "short-axis", "sound", "prior", "published", *PEERS)
+NETWORKS = ("published", "published-prior")
+WAYS = ("identity", "labels", "pictures", "short-axis", "as-peers", "sound", "prior", *NETWORKS, *PEERS)
 SAX = (View.SAX, Contrast.CINE)
 PADDING = 15  # pixels beyond the labels that peers see
 CELLS = (30, 20, 3)  # of the wall that is judged
@@ -139,50 +144,59 @@ def by_peer(peer: str, image: Image, labels, cycle: dict[str, int], every: bool,
     return OnGrid(fields, frames, shares, ed, affine), seconds / len(frames) * (image.frames - 1), version
 
 
-def fitted(way: str, study: Study, truth: Findings, prior: Prior | None, steps: int):
+def fitted(way: str, study: Study, truth: Findings, priors: dict[str, Prior | NetworkPrior | None], steps: int):
     """The motion that one of our ways finds."""
-    labels = truth.labels[SAX]
+    labels, start = truth.labels[SAX], priors.get(way)
     if way == "identity":
         return Rest()
-    if way == "published":
+    if way in NETWORKS:
         from cinecmr.motion.published import Published, register_published
 
-        return register_published(study[View.SAX], labels, settings=Published(steps=steps))
+        settings = replace(start.settings, steps=steps) if start else Published(steps=steps)
+        weights = start.weights if start else None
+        return register_published(study[View.SAX], labels, start=weights, settings=settings)
     settings = Sound()
     if way == "labels":
         settings = replace(settings, short_axis=0.0, long_axis=0.0)
-    if way == "pictures":
+    if way in ("pictures", "as-peers"):
         settings = replace(settings, face=0.0)
-    images = study[View.SAX] if way == "short-axis" else study
-    return register(images, labels, settings=settings, start=prior if way == "prior" else None).motion
+    images = study[View.SAX] if way in ("short-axis", "as-peers") else study
+    if way == "as-peers":
+        labels = np.where(np.arange(labels.shape[3]) == truth.cycle["LV_ED"], labels, Structure.UNSEEN)
+    return register(images, labels, settings=settings, start=start).motion
 
 
 def row_of(
-    way: str, study: Study, truth: Findings, prior: Prior | None, given: argparse.Namespace
+    way: str,
+    study: Study,
+    truth: Findings,
+    priors: dict[str, Prior | NetworkPrior | None],
+    given: argparse.Namespace,
 ) -> dict[str, object]:
     """Errors and cost of one way on one subject."""
     image = study[View.SAX]
     told: dict[str, object] = {}
     if way in PEERS:
+        told["frames"] = image.frames - 1 if given.every_frame else 1
         motion, seconds, told["version"] = by_peer(
             way, image, truth.labels[SAX], truth.cycle, given.every_frame, given.peers_python
         )
     else:
         started = time.process_time()
-        motion = fitted(way, study, truth, prior, given.steps)
+        motion = fitted(way, study, truth, priors, given.steps)
         seconds = time.process_time() - started
     errors = against_truth(motion, truth, image.frames, CELLS)
     if way in PEERS and not given.every_frame:
         del errors["epe_mm"]  # of frames that were not registered
-    if way == "published":
+    if way in NETWORKS:
         told["steps"] = given.steps
     return told | {"cpu_s": round(seconds, 2)} | {name: round(value, 4) for name, value in errors.items()}
 
 
 def kept(path: Path | None) -> dict[tuple[int, str], dict[str, object]]:
-    """Rows of an earlier run."""
+    """Rows of an earlier run on the same phantom."""
     lines = path.read_text("utf-8").splitlines() if path and path.is_file() else []
-    rows = [json.loads(line) for line in lines]
+    rows = [row for row in map(json.loads, lines) if row.get("phantom") == VERSION]
     return {(row["seed"], row["way"]): row for row in rows}
 
 
@@ -218,6 +232,7 @@ def page(rows: list[dict[str, object]], given: argparse.Namespace, absent: dict[
         "subjects": f"{len({row['seed'] for row in rows})} synthetic, seeds from {given.seed}, 12 slices, 25 frames",
         "phantom": f"version {VERSION}",
         "peers": "; ".join(sorted({str(row["version"]) for row in rows if "version" in row})) or "none",
+        "priors": "; ".join(sorted({f"{row['way']} from {row['prior']}" for row in rows if "prior" in row})) or None,
         "absent": "; ".join(f"{peer}: {why}" for peer, why in absent.items()) or None,
     }
     head = ["way", "subjects", *(title for title, _ in COLUMNS.values())]
@@ -231,16 +246,36 @@ def page(rows: list[dict[str, object]], given: argparse.Namespace, absent: dict[
                 cells = [cell(these, name) for name in COLUMNS]
                 lines.append(f"| {' | '.join([way, str(len(these)), *cells])} |")
         lines.append("")
+    lines += made_at(rows, used)
     steps = sorted({int(row["steps"]) for row in rows if "steps" in row})
     notes = [
         "Strain errors are of the global curves at their true peak, found minus true, % points.",
         "CPU seconds are the median; of peers those of the registrations alone, without starting the program.",
     ]
-    if any(row["way"] in PEERS and "epe_mm" not in row for row in rows):
-        notes.append("Peers registered end-systole alone; their seconds are those of one frame times the other 24.")
+    if any(row.get("frames") == 1 for row in rows):
+        notes.append(
+            "Where a peer registered end-systole alone, its seconds are those of one frame times the other 24."
+        )
     if steps:
         notes.append(f"`published` ran {', '.join(map(str, steps))} of the paper's 500 steps, on the subjects counted.")
     return "\n".join([*lines, *(f"- {note}" for note in notes), ""])
+
+
+def made_at(rows: list[dict[str, object]], used: list[str]) -> list[str]:
+    """How many subjects each way was judged on, the frames that peers registered, and the commits of its rows."""
+    lines = [
+        "## How the rows were made",
+        "",
+        "| way | subjects | frames registered to ED | commit |",
+        "|---|---:|---|---|",
+    ]
+    for way in used:
+        these = [row for row in rows if row["way"] == way]
+        frames = Counter(row["frames"] for row in these if "frames" in row)
+        said = ", ".join(f"{n} in {times}" for n, times in sorted(frames.items())) or "all"
+        commits = ", ".join(sorted({str(row["commit"]) for row in these}))
+        lines.append(f"| {way} | {len(these)} | {'-' if way == 'identity' else said} | {commits} |")
+    return [*lines, ""]
 
 
 def asked() -> argparse.Namespace:
@@ -250,8 +285,9 @@ def asked() -> argparse.Namespace:
     told.add_argument("--seed", type=int, default=900, help="of the first subject")
     told.add_argument("--ways", nargs="+", default=["identity", "sound"], choices=WAYS)
     told.add_argument("--prior", help="name of a shipped one, or a file")
+    told.add_argument("--network-prior", help="of the published recipe: a file of `cinecmr motion-prior`")
     told.add_argument("--steps", type=int, default=500, help="of the published recipe")
-    told.add_argument("--published", type=int, default=2, help="subjects that the published recipe is run on")
+    told.add_argument("--published", type=int, default=2, help="subjects that the published recipe runs on")
     told.add_argument("--every-frame", action="store_true", help="peers register every frame, not end-systole alone")
     told.add_argument("--peers-python", default=sys.executable, help="interpreter that has the peers")
     told.add_argument("--out", type=Path, help="rows, one a line; those there are not made again")
@@ -259,28 +295,38 @@ def asked() -> argparse.Namespace:
     return told.parse_args()
 
 
+def starts(given: argparse.Namespace) -> dict[str, Prior | NetworkPrior | None]:
+    """The priors of the ways that begin from one."""
+    priors = {"prior": named(given.prior), "published-prior": named(given.network_prior)}
+    for way in set(priors) & set(given.ways):
+        if priors[way] is None:
+            raise SystemExit(f"--ways {way} needs a prior: --prior NAME, --network-prior FILE")
+    return priors
+
+
 def main() -> None:
     """Print a row for each subject and way."""
     given, started = asked(), time.perf_counter()
-    prior = named(given.prior)
-    if "prior" in given.ways and prior is None:
-        raise SystemExit("--ways prior needs --prior FILE: none is shipped")
-    done, absent = kept(given.out), {}
+    priors = starts(given)
+    done, absent, about = kept(given.out), {}, {"phantom": VERSION, "commit": provenance.commit()}
     for seed in range(given.seed, given.seed + given.subjects):
         disease = KINDS[seed % len(KINDS)]
         ways = [way for way in given.ways if (seed, way) not in done and way not in absent]
-        ways = [way for way in ways if way != "published" or seed < given.seed + given.published]
+        ways = [way for way in ways if way not in NETWORKS or seed < given.seed + given.published]
         if not ways:
             continue
         study, truth = synthetic_study(seed, disease)
         for way in ways:
             try:
-                found = row_of(way, study, truth, prior, given)
+                found = row_of(way, study, truth, priors, given)
             except (RuntimeError, RefusedInput) as error:
                 absent[way] = str(error)
                 print(f"{way} left out: {error}", flush=True)
                 continue
-            row = {"seed": seed, "disease": disease.value, "way": way} | found
+            start = priors.get(way)
+            if start is not None:
+                found = {"prior": f"{start.subjects} tagged hearts"} | found
+            row = {"seed": seed, "disease": disease.value, "way": way} | about | found
             done[seed, way] = row
             print(" ".join(f"{name} {value}" for name, value in row.items()), flush=True)
             if given.out:
