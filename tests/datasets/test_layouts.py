@@ -11,7 +11,7 @@ import pytest
 
 from cinecmr import io
 from cinecmr.anatomy import Contrast, Disease, Sex, Structure, View
-from cinecmr.datasets import Case, dataset, label_maps, names, run
+from cinecmr.datasets import Case, acdc, dataset, label_maps, names, run
 from cinecmr.datasets._pickles import pickled
 from cinecmr.errors import RefusedInput
 from cinecmr.study import Facts, Findings, Image, Study
@@ -176,8 +176,8 @@ def test_real_label_maps_of_acdc_read_with_their_groups():
         pytest.skip("the development images are not on this computer")
     found = label_maps.cases(folder)
     assert len(found) == 60
-    assert {disease: sum(case.disease is disease for case in found) for disease in label_maps.GROUPS.values()} == (
-        dict.fromkeys(label_maps.GROUPS.values(), 12)
+    assert {disease: sum(case.disease is disease for case in found) for disease in acdc.GROUPS.values()} == (
+        dict.fromkeys(acdc.GROUPS.values(), 12)
     )
     labels, _ = label_maps.read_labels(found[0].labels["ED"])
     assert set(np.unique(labels)) == {Structure.BACKGROUND, Structure.RV, Structure.MYO, Structure.LV}

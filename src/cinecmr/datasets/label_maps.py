@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.anatomy import Disease, Structure
+from cinecmr.datasets.acdc import GROUPS
 from cinecmr.errors import RefusedInput
 from cinecmr.io import nifti
 from cinecmr.io.files import write_text
@@ -23,14 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PHASES = ("ED", "ES")
-GROUPS = {
-    "DCM": Disease.DCM,
-    "HCM": Disease.HCM,
-    "MINF": Disease.INFARCT,
-    "NOR": Disease.NORMAL,
-    "RV": Disease.ABNORMAL_RV,
-}  # ACDC's own names, in the order its training subjects are numbered, twenty each
-PER_GROUP = 20
+PER_GROUP = 20  # training subjects, numbered in the order of `GROUPS`
 WHOLE = 1e-3  # a code stored as a scaled float is off by less
 _CODES = (Structure.BACKGROUND, Structure.RV, Structure.MYO, Structure.LV)
 _NAME = re.compile(r"(?P<subject>.+)_(?P<phase>ED|ES)(_gt)?\.nii(\.gz)?$")

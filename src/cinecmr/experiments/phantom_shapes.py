@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cinecmr.datasets import label_maps
+from cinecmr.datasets import acdc, label_maps
 from cinecmr.errors import RefusedInput
 from cinecmr.evaluate.shapes import describe_beat
 from cinecmr.experiments import provenance
@@ -114,7 +114,7 @@ def mix(cases: list[label_maps.Case], subjects: int) -> list[Disease]:
         raise RefusedInput(
             "no-group", f"no group is known for {', '.join(lost[:5])}: put an Info.cfg with `Group: DCM` beside"
         )
-    order = list(label_maps.GROUPS.values())
+    order = list(acdc.GROUPS.values())
     groups = sorted((case.disease for case in cases if case.disease), key=order.index)
     return [groups[number * len(groups) // subjects] for number in range(subjects)]
 
@@ -157,7 +157,7 @@ def compare(real: Shapes, synthetic: Shapes) -> list[Cell]:
     """One cell for each phase, group and figure that both have."""
     cells = []
     for phase in label_maps.PHASES:
-        for name, disease in label_maps.GROUPS.items():
+        for name, disease in acdc.GROUPS.items():
             ours, theirs = synthetic.get((phase, disease), []), real.get((phase, disease), [])
             for figure in dict.fromkeys(key for row in theirs for key in row):
                 cells += _cell(phase, name, figure, _known(theirs, figure), _known(ours, figure))
