@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from cinecmr.anatomy import Contrast, View
+from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.experiments.slice_confidence import Slice, heart_dice, markdown, slices, summary
+from cinecmr.experiments.small_studies import Sparing
 from cinecmr.study import Findings
 from cinecmr.tasks.reading import expected_dice
 
@@ -46,8 +47,8 @@ class Knowing:
     def __init__(self, labels, frames, sure=True):
         self.labels, self.frames, self.sure = labels[..., frames], frames, sure
 
-    def segment_surely(self, image):
-        assert image.frames == 2
+    def segment_surely(self, image, progress=None):
+        assert image.frames == len(self.frames)
         off = [np.roll(self.labels[:, :, z], z, axis=0) for z in range(image.slices)]
         found = np.stack(off, axis=2)
         heart = (found > 0).any(axis=(0, 1))
@@ -55,17 +56,29 @@ class Knowing:
         return found, told if self.sure else None
 
 
+def asked(model, heart):
+    study = Sparing(model, (0, 6))
+    labels, sure = study.segment_surely(heart.study[View.SAX])
+    return Findings(labels={SAX: labels}, confidence={SAX: sure})
+
+
 def test_a_model_that_knows_where_it_errs_has_a_rank_correlation_near_one(tiny_heart):
     truth = Findings(labels={SAX: tiny_heart.labels}, cycle={"LV_ED": 0, "LV_ES": 6})
-    rows = list(slices(Knowing(tiny_heart.labels, [0, 6]), tiny_heart.study, truth))
+    rows = list(slices("a", asked(Knowing(tiny_heart.labels, [0, 6]), tiny_heart), truth))
     assert {row.phase for row in rows} == {"ED", "ES"}
     first = next(row for row in rows if row.phase == "ED")
     moved = np.roll(tiny_heart.labels[:, :, first.number, 0], first.number, axis=0)
     assert first.true == heart_dice(moved, tiny_heart.labels[:, :, first.number, 0])
     assert summary(rows)["rank_correlation"] > 0.8
-    silent = Knowing(tiny_heart.labels, [0, 6], sure=False)
+
+
+def test_frames_that_are_spared_are_unseen_and_a_model_must_tell_how_sure_it_is(tiny_heart):
+    found = asked(Knowing(tiny_heart.labels, [0, 6]), tiny_heart)
+    unread = [t for t in range(tiny_heart.labels.shape[3]) if t not in (0, 6)]
+    assert (found.labels[SAX][..., unread] == Structure.UNSEEN).all()
+    assert np.isnan(found.confidence[SAX][:, unread]).all()
     with pytest.raises(RefusedInput, match="how sure it is"):
-        list(slices(silent, tiny_heart.study, truth))
+        asked(Knowing(tiny_heart.labels, [0, 6], sure=False), tiny_heart)
 
 
 def test_leaving_out_the_least_sure_tenth_is_counted():

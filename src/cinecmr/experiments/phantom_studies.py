@@ -6,21 +6,25 @@ The truth comes from the heart's geometry, not from voxels; choose seeds that no
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cinecmr.errors import RefusedInput
 from cinecmr.evaluate.agreement import Agreement, agreement
-from cinecmr.experiments import provenance
+from cinecmr.experiments import provenance, small_studies
+from cinecmr.experiments.slice_confidence import slices
 from cinecmr.io.files import write_text
 from cinecmr.phantom.cohort import MEASURED, Cohort, read_truth, subject_name
 from cinecmr.phantom.cohort import write as write_cohort
+from cinecmr.study import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from cinecmr.analyze.models import Model
     from cinecmr.analyze.pipeline import Segmenter
+    from cinecmr.study import Findings
 
 UNITS = {name: "%" if name.endswith("EF") else "g" if name == "LVM" else "ml" for name in MEASURED}
 
@@ -36,6 +40,7 @@ class Row:
         truth: the same.
         flags: codes of flags that are more than notes, or of the refusal.
         seconds: to read and measure.
+        slices: of small studies, of each slice at ED and ES the Dice that the model expects, and the true one.
     """
 
     subject: str
@@ -44,6 +49,7 @@ class Row:
     truth: dict[str, float]
     flags: list[str]
     seconds: float
+    slices: list[tuple[float, float]] = field(default_factory=list)
 
 
 def run(
@@ -54,6 +60,8 @@ def run(
     device: str,
     workers: int = 1,
     progress: Callable[[float], None] | None = None,
+    *,
+    small: bool = False,
 ) -> Iterator[str]:
     """Write, read, measure and compare; the lines for the terminal come as they are ready.
 
@@ -65,6 +73,7 @@ def run(
         device: where the model runs.
         workers: processes that make the studies.
         progress: told the share of studies made.
+        small: no files, and little of each, see `small_studies`.
 
     Raises:
         RefusedInput: every study was refused.
@@ -72,17 +81,20 @@ def run(
     from cinecmr.analyze import models
 
     started = time.perf_counter()
-    write_cohort(out / "studies", Cohort(subjects, seed), workers=workers, progress=progress)
+    if not small:
+        write_cohort(out / "studies", Cohort(subjects, seed), workers=workers, progress=progress)
     model = models.load(model_name, device)
     yield _heading()
     rows = []
-    for number in range(subjects):
-        rows.append(measure(out / "studies" / subject_name(seed + number), model))
+    for one in range(seed, seed + subjects):
+        rows.append(measure_small(one, model) if small else measure(out / "studies" / subject_name(one), model))
         yield _line(rows[-1])
     results = compare(rows)
     about = provenance.about(
         started, "torch", "pydicom", device_name=device, model=model.source, seed=seed, subjects=subjects
     )
+    if small:
+        about["studies"] = small_studies.WORDS
     write_text(out / "evaluation.json", _json(about, results, rows))
     write_text(out / "evaluation.md", _markdown(about, results))
     yield ""
@@ -93,20 +105,37 @@ def measure(folder: Path, model: Segmenter) -> Row:
     """Read and measure one written subject; a refusal is a result, not an end."""
     from cinecmr import io
     from cinecmr.analyze.pipeline import analyze
-    from cinecmr.study import Severity
 
     truth = read_truth(folder)
     if truth is None:
         raise FileNotFoundError(f"{folder} holds no finished synthetic subject")
+    row = Row(truth["subject"], truth["disease"], {}, truth["measurements"], [], 0.0)
+    return _told(row, lambda: analyze(io.read(folder / "dicom"), model))[0]
+
+
+def measure_small(seed: int, model: Model) -> Row:
+    """Make and measure one study in memory, and look at every slice that was read."""
+    from cinecmr.analyze.pipeline import analyze
+
+    study, truth, frames = small_studies.make(seed)
+    true = {name: truth.measurements[name].value for name in MEASURED}
+    row = Row(study.subject, study.provenance["disease"], {}, true, [], 0.0)
+    row, found = _told(row, lambda: analyze(study, small_studies.Sparing(model, frames)))
+    if found is None:
+        return row
+    return replace(row, slices=[(one.expected, one.true) for one in slices(study.subject, found, truth)])
+
+
+def _told(row: Row, ask: Callable[[], Findings]) -> tuple[Row, Findings | None]:
+    """The row with what was found, or why nothing was."""
     started = time.perf_counter()
-    values: dict[str, float] = {}
     try:
-        found = analyze(io.read(folder / "dicom"), model)
-        values = {name: found.measurements[name].value for name in MEASURED if name in found.measurements}
-        flags = sorted({flag.code for flag in found.flags if flag.severity is not Severity.NOTE})
+        found = ask()
     except RefusedInput as refusal:
-        flags = [refusal.code]
-    return Row(truth["subject"], truth["disease"], values, truth["measurements"], flags, time.perf_counter() - started)
+        return replace(row, flags=[refusal.code], seconds=time.perf_counter() - started), None
+    values = {name: found.measurements[name].value for name in MEASURED if name in found.measurements}
+    flags = sorted({flag.code for flag in found.flags if flag.severity is not Severity.NOTE})
+    return replace(row, found=values, flags=flags, seconds=time.perf_counter() - started), found
 
 
 def compare(rows: list[Row]) -> dict[str, Agreement]:

@@ -6,15 +6,15 @@ Synthetic stacks at end-diastole and end-systole, on which readers' labels are k
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cinecmr.anatomy import Contrast, Structure, View
-from cinecmr.errors import RefusedInput
-from cinecmr.experiments import provenance
+from cinecmr.anatomy import Structure, View
+from cinecmr.experiments import provenance, small_studies
 from cinecmr.io.files import write_text
+from cinecmr.study import Findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cinecmr.study import Findings, Study
 
 PARTS = 5  # of the slices, from the least to the most sure
 LEFT_OUT = 0.1  # of the slices, the least sure: what is gained without them
@@ -40,7 +39,7 @@ class Slice:
 
 
 def run(
-    out: Path, subjects: int, seed: int, model_name: str, matrix: int = 112,
+    out: Path, subjects: int, seed: int, model_name: str,
     progress: Callable[[float], None] | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Make, label, compare; lines for the terminal.
@@ -50,21 +49,21 @@ def run(
         subjects: how many.
         seed: of the first; choose seeds no training used.
         model_name: see `cinecmr models`.
-        matrix: pixels a side.
         progress: told the share done.
 
     Raises:
         RefusedInput: the model does not tell how sure it is (`no-confidence`).
     """
     from cinecmr.analyze import models
-    from cinecmr.phantom.study import synthetic_study
 
     started = time.perf_counter()
     model = models.load(model_name)
     rows: list[Slice] = []
     for number in range(subjects):
-        study, truth = synthetic_study(seed + number, frames=10, long_axis=False, matrix=(matrix, matrix))
-        rows += slices(model, study, truth)
+        study, truth, frames = small_studies.make(seed + number)
+        labels, sure = small_studies.Sparing(model, frames).segment_surely(study[View.SAX])
+        found = Findings(labels={small_studies.SAX: labels}, confidence={small_studies.SAX: sure})
+        rows += slices(study.subject, found, truth)
         if progress:
             progress((number + 1) / subjects)
     about = provenance.about(started, "torch", model=model.source, seed=seed, subjects=subjects, slices=len(rows))
@@ -76,19 +75,15 @@ def run(
     yield from page
 
 
-def slices(model: object, study: Study, truth: Findings) -> Iterator[Slice]:
-    """The slices of a stack at ED and ES in which heart was found or is."""
-    image, labels = study[View.SAX], truth.labels[View.SAX, Contrast.CINE]
-    frames = [truth.cycle["LV_ED"], truth.cycle["LV_ES"]]
-    two = replace(image, data=image.data[..., frames], times=image.times[[0, 1]])
-    found, sure = model.segment_surely(two)  # type: ignore[attr-defined]
-    if sure is None:
-        raise RefusedInput("no-confidence", "this model does not tell how sure it is of its labels")
-    for at, phase in enumerate(("ED", "ES")):
-        for z in range(image.slices):
-            if np.isfinite(sure[z, at]):
-                true = heart_dice(found[:, :, z, at], labels[:, :, z, frames[at]])
-                yield Slice(study.subject, phase, z, float(sure[z, at]), true)
+def slices(subject: str, found: Findings, truth: Findings) -> Iterator[Slice]:
+    """The slices of a stack at the LV's ED and ES in which heart was found."""
+    sure = found.confidence[small_studies.SAX]
+    ours, theirs = (of.labels[small_studies.SAX] for of in (found, truth))
+    for phase in ("ED", "ES"):
+        t = truth.cycle[f"LV_{phase}"]
+        for z in np.flatnonzero(np.isfinite(sure[:, t])):
+            true = heart_dice(ours[:, :, z, t], theirs[:, :, z, t])
+            yield Slice(subject, phase, int(z), float(sure[z, t]), true)
 
 
 def heart_dice(found: NDArray[np.uint8], true: NDArray[np.uint8]) -> float:
