@@ -1,14 +1,19 @@
-"""The installed command, run as a user runs it."""
+"""The commands, run as a user runs them, and what they work on."""
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from cinecmr import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +32,24 @@ class Ended:
 
 @pytest.fixture(scope="session")
 def cinecmr() -> Callable[..., Ended]:
-    """Runs `cinecmr WORDS...` and returns its exit code and what it printed."""
+    """Runs `cinecmr WORDS...` in this process, as a start of torch costs seconds; its exit code and what it printed."""
+
+    def run(*words: object) -> Ended:
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+            try:
+                cli.main([str(word) for word in words])
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def installed() -> Callable[..., Ended]:
+    """The same of the installed command, in a process of its own."""
     command = Path(sys.executable).with_name("cinecmr")
 
     def run(*words: object) -> Ended:

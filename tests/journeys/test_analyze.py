@@ -1,11 +1,14 @@
-"""From files to a report, through the installed command, reading what it wrote."""
+"""From files to a report, through the command, reading what it wrote."""
 
 import csv
 import json
+from functools import partial
 
 import nibabel as nib
 import numpy as np
 import pytest
+
+from cinecmr.phantom import study
 
 WRITTEN = {"findings.json", "measurements.csv", "labels_sax.nii.gz", "report.html", "study.npz"}
 
@@ -21,11 +24,11 @@ def cohort(cinecmr, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def analysed(cinecmr, cohort, tmp_path_factory):
-    """The subject measured from its true labels, so that no model is in play."""
+def analysed(installed, cohort, tmp_path_factory):
+    """The subject measured by the installed command from its true labels, so that no model is in play."""
     out = tmp_path_factory.mktemp("analysed")
     folder = cohort / "phantom00011"
-    ended = cinecmr(
+    ended = installed(
         "analyze", folder / "phantom00011.nii.gz", "--out", out, "--labels", folder / "phantom00011_gt.nii.gz",
         "--height", 172, "--weight", 70, "--sex", "F", "--age", 61,
     )  # fmt: skip
@@ -113,13 +116,18 @@ def test_inspect_shows_the_same_study_as_table_and_as_json(cinecmr, small_dicom)
     assert "48 x 48" in table.out or "short axis" in table.out.lower() or "SAX" in table.out
 
 
-@pytest.mark.slow
-def test_a_demo_without_data_prints_measured_beside_true(cinecmr, tmp_path):
+@pytest.fixture
+def small_demo(monkeypatch):
+    """The synthetic heart of the demonstration with fewer and larger pixels, and fewer frames."""
+    monkeypatch.setattr(study, "synthetic_study", partial(study.synthetic_study, frames=8, matrix=(96, 96)))
+
+
+def test_a_demo_without_data_prints_measured_beside_true(cinecmr, small_demo, tmp_path):
     ended = cinecmr("analyze", "phantom", "--out", tmp_path / "demo")
     assert ended.code in (0, 4), ended.err
     (line,) = [line for line in ended.out.splitlines() if line.startswith("  LVEDV")]
     assert "true" in line
-    assert {path.name for path in (tmp_path / "demo").iterdir()} == WRITTEN
+    assert {path.name for path in (tmp_path / "demo").iterdir()} >= WRITTEN
     findings = json.loads((tmp_path / "demo" / "findings.json").read_text())
     found, truth = findings["measurements"]["LVEDV"]["value"], findings["truth"]["LVEDV"]["value"]
     assert found == pytest.approx(truth, rel=0.15)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cinecmr
+from cinecmr.analyze.run import PHANTOM
 from cinecmr.anatomy import Contrast, View
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
@@ -22,6 +23,24 @@ FOLDER, REPORT, SOURCE = "dicom", "sr.dcm", "source.json"
 OURS = re.compile(r"sr\.dcm|source\.json|seg_frame_\d{3}\.dcm")
 CORRECTED = "corrected by a reader"
 BY_HAND = ("given-labels", CORRECTED)  # in the source of labels that a person drew or corrected
+
+
+def refuse_synthetic(path: str) -> None:
+    """Before a heart is made of which no object could be written.
+
+    Raises:
+        RefusedInput: the study is the word `phantom`.
+    """
+    if path == PHANTOM:
+        raise _no_source()
+
+
+def _no_source() -> RefusedInput:
+    return RefusedInput(
+        "no-dicom-source",
+        "--dicom writes SEG and SR that refer to the pictures they were made of, and this study was not read from "
+        "DICOM files; give the DICOM folder, or leave --dicom out",
+    )
 
 
 def prepare(
@@ -40,11 +59,7 @@ def prepare(
         RefusedInput: the study is not DICOM, lacks identifiers, or highdicom is not installed.
     """
     if study.provenance.get("format") != "DICOM" or View.SAX not in study:
-        raise RefusedInput(
-            "no-dicom-source",
-            "--dicom writes SEG and SR that refer to the pictures they were made of, and this study was not read from "
-            "DICOM files; give the DICOM folder, or leave --dicom out",
-        )
+        raise _no_source()
     from cinecmr.io.dicom_seg import highdicom
     from cinecmr.io.dicom_source import dicom_source
 

@@ -88,6 +88,8 @@ def analyze(
     with stale.setting_aside(out):  # what cannot be is refused first
         if pdf:
             printed.library()
+        if dicom or dicom_all:
+            dicom_out.refuse_synthetic(study)
         said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)
         read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
         read, source = run.with_facts(read, said), None
