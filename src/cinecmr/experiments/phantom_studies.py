@@ -83,7 +83,7 @@ def run(
     started = time.perf_counter()
     if not small:
         write_cohort(out / "studies", Cohort(subjects, seed), workers=workers, progress=progress)
-    model = models.load(model_name, device)
+    model = small_studies.model_of(model_name, device) if small else models.load(model_name, device)
     yield _heading()
     rows = []
     for one in range(seed, seed + subjects):

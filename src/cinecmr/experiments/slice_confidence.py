@@ -54,10 +54,8 @@ def run(
     Raises:
         RefusedInput: the model does not tell how sure it is (`no-confidence`).
     """
-    from cinecmr.analyze import models
-
     started = time.perf_counter()
-    model = models.load(model_name)
+    model = small_studies.model_of(model_name)
     rows: list[Slice] = []
     for number in range(subjects):
         study, truth, frames = small_studies.make(seed + number)
