@@ -25,13 +25,13 @@ CORRECTED = "corrected by a reader"
 BY_HAND = ("given-labels", CORRECTED)  # in the source of labels that a person drew or corrected
 
 
-def refuse_synthetic(path: str) -> None:
+def refuse_synthetic(path: str, *, asked: bool) -> None:
     """Before a heart is made of which no object could be written.
 
     Raises:
-        RefusedInput: the study is the word `phantom`.
+        RefusedInput: objects were asked for, and the study is the word `phantom`.
     """
-    if path == PHANTOM:
+    if asked and path == PHANTOM:
         raise _no_source()
 
 

@@ -88,13 +88,11 @@ def analyze(
     with stale.setting_aside(out):  # what cannot be is refused first
         if pdf:
             printed.library()
-        if dicom or dicom_all:
-            dicom_out.refuse_synthetic(study)
+        dicom_out.refuse_synthetic(study, asked=dicom or dicom_all)
         said = run.facts_given(height_cm=height, weight_kg=weight, sex=sex, age_y=age)
         read, truth = run.take(study, keep_id=keep_id, sax=sax, rr_ms=rr_ms, phantom=(seed, disease), progress=making)
-        read, source = run.with_facts(read, said), None
-        if dicom or dicom_all:
-            source = dicom_out.prepare(study, read, keep_id=keep_id, sax=sax, rr_ms=rr_ms)
+        read = run.with_facts(read, said)
+        source = dicom_out.prepare(study, read, keep_id=keep_id, sax=sax, rr_ms=rr_ms) if dicom or dicom_all else None
         segmenter = run.segmenter(models, device, labels, models_dir, precision, compiled)
         views = run.long_axis(long_axis, device, models_dir, precision, compiled)
         finding = progress("finding the heart")
