@@ -20,7 +20,7 @@ SHIPPED = ShippedLongAxis(
     FramePool(subjects=2, moments=1, per_shard=1, frame=FrameRecipe(pixels=32, pixel_mm=6.4)),
     Optimiser(warmup=2),
     Schedule(updates=4, log_every=2, check_every=4),
-    settings=LongAxisSettings(StackUNetConfig(classes=9, widths=(4, 8), mixing_from=2), held_out=2),
+    settings=LongAxisSettings(StackUNetConfig(classes=10, widths=(4, 8), mixing_from=2), held_out=2),
 )
 
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from cinecmr.anatomy import View
+from cinecmr.anatomy import Structure, View
 from cinecmr.datasets.long_axis_frames import POINTS, VIEWS, FramePool, FrameRecipe, training_frames
-from cinecmr.networks.stack_unet import StackUNetConfig
+from cinecmr.networks.stack_unet import StackUNet, StackUNetConfig
 from cinecmr.tasks.long_axis import CODES, MARKS, LongAxis, LongAxisSettings, hill_loss, hills, summits, turned
+from cinecmr.tasks.long_axis_changes import FrameChanges, with_muscles
 
-SMALL = LongAxisSettings(StackUNetConfig(classes=9, widths=(4, 8), mixing_from=2), held_out=2)
+SMALL = LongAxisSettings(StackUNetConfig(classes=10, widths=(4, 8), mixing_from=2), held_out=2)
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def arrays():
 
 
 def test_every_view_of_a_heart_shows_its_mitral_hinges_between_ventricle_and_atrium(arrays):
-    frames = training_frames(0, FrameRecipe(pixels=64, pixel_mm=3.2, centre_mm=0, warp_mm=1.5), moments=1)
+    frames = training_frames(2, FrameRecipe(pixels=64, pixel_mm=3.2, centre_mm=0, warp_mm=1.5), moments=1)
     assert [one.view for one in frames] == list(VIEWS)
     for one in frames:
         for at in one.points[:2]:
@@ -52,6 +53,36 @@ def test_a_turned_frame_takes_labels_and_points_along():
             for there, before in zip(at.astype(int), points.astype(int), strict=True):
                 assert seen[tuple(there)] == image[tuple(before)]
                 assert labels[tuple(there)] == int(image[tuple(before)] * 99)
+
+
+def test_changes_of_a_frame_keep_labels_and_points_on_the_picture():
+    labels = np.zeros((64, 64), np.uint8)
+    labels[20:44, 16:50] = Structure.MYO
+    labels[24:40, 20:50] = Structure.LV
+    image = np.where(labels == Structure.LV, 0.8, np.where(labels == Structure.MYO, 0.3, 0.05)).astype(np.float32)
+    points = np.array([[24.0, 49.0], [39.0, 49.0], [32.0, 20.0], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
+    rng, muscles = np.random.default_rng(0), with_muscles(image, labels, 3, np.random.default_rng(1))
+    assert (muscles < 0.7)[labels == Structure.LV].any(), "a papillary muscle is dark"
+    np.testing.assert_array_equal(muscles[labels != Structure.LV], image[labels != Structure.LV])
+    for _ in range(20):
+        seen, codes, at = FrameChanges(muscles=0, tint=0.0)(image, labels, points, rng)
+        assert seen[codes == Structure.LV].mean() > 0.7 > 0.4 > seen[codes == Structure.MYO].mean()
+        for i, j in np.rint(at[np.isfinite(at).all(axis=1)]).astype(int):
+            near = codes[max(i - 2, 0) : i + 3, max(j - 2, 0) : j + 3]
+            assert (near == Structure.LV).any(), "hinges and apex stay at the end of the cavity"
+        assert np.isnan(at[3:]).all()
+
+
+def test_a_start_without_vessels_is_taken_as_it_was(arrays):
+    task = LongAxis(arrays, 6.4, SMALL)
+    torch.manual_seed(0)
+    old = StackUNet(StackUNetConfig(classes=9, widths=(4, 8), mixing_from=2))
+    network, image = task.network(), torch.randn(1, 1, 1, 32, 32)
+    task.begin(network, old.state_dict())
+    kept = [*range(6), *range(7, 10)]
+    torch.testing.assert_close(network(image)[:, kept], old(image))
+    with pytest.raises(ValueError, match="down"):
+        task.begin(network, StackUNet(StackUNetConfig(classes=9, widths=(6, 8), mixing_from=2)).state_dict())
 
 
 def test_summits_of_hills_are_the_points_they_were_made_of():
@@ -100,7 +131,7 @@ def test_arrays_and_settings_that_do_not_fit_are_refused(arrays):
         LongAxis(arrays, 6.4, LongAxisSettings(held_out=6))
     with pytest.raises(ValueError, match="do not fit"):
         LongAxis({**arrays, "points": arrays["points"][:, :3]}, 6.4, SMALL)
-    with pytest.raises(ValueError, match="answers 6 codes and 3 kinds of points, not 4 classes"):
+    with pytest.raises(ValueError, match="answers 7 codes and 3 kinds of points, not 4 classes"):
         LongAxisSettings(StackUNetConfig(classes=4))
     assert len(POINTS) == sum(len(which) for which in MARKS.values())
     assert len(CODES) == 6

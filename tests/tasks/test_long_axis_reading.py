@@ -31,7 +31,7 @@ class ByGrey(nn.Module):
         for _ in range(2):  # a hill over each
             spots = nn.functional.avg_pool2d(spots, 5, 1, 2)
         spots = torch.logit(spots / spots.amax((2, 3), keepdim=True).clamp(min=1e-3), eps=1e-3)
-        return torch.cat([codes, spots], 1)[:, :, None]
+        return torch.cat([codes, torch.full_like(codes[:, :1], -999.0), spots], 1)[:, :, None]
 
 
 def four_chambers():
@@ -98,7 +98,7 @@ def test_a_plane_without_a_heart_has_no_points():
 
     class Nothing(nn.Module):
         def forward(self, stack):
-            scores = torch.full((len(stack), 9, 1, *stack.shape[3:]), -9.0)
+            scores = torch.full((len(stack), 10, 1, *stack.shape[3:]), -9.0)
             scores[:, 0] = 9.0
             return scores
 

@@ -84,6 +84,7 @@ def finetune_long_axis(
     out: OutFolder,
     updates: Annotated[int | None, typer.Option(min=1, help="optimiser steps; the recipe's when absent")] = None,
     subjects: Annotated[int | None, typer.Option(min=10, help="synthetic subjects, in 10s")] = None,
+    start: Annotated[Path | None, typer.Option(help="weights of an earlier such training to go on from")] = None,
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(min=1, help="processes that make the synthetic frames")] = 2,
 ) -> None:
@@ -95,12 +96,15 @@ def finetune_long_axis(
     from dataclasses import replace
 
     from cinecmr.experiments import shipped_long_axis as shipped
+    from cinecmr.learn.recipe import Weights
 
     plan = shipped.ShippedLongAxis(seed=seed)
     if subjects:
         plan = replace(plan, pool=replace(plan.pool, subjects=subjects))
     if updates:
         plan = replace(plan, schedule=replace(plan.schedule, updates=updates))
+    if start:
+        plan = replace(plan, start=Weights.of(start))
     print(f"card and weights: {shipped.train(out, plan, workers, say)}")
 
 

@@ -28,15 +28,17 @@ from cinecmr.phantom.views import LONG_AXIS, Aim, draw_placing, long_axis
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cinecmr.phantom.atria import Atria
     from cinecmr.phantom.chest import Chest
     from cinecmr.phantom.heart import Surfaces
     from cinecmr.phantom.views import Planes
 
     Array = NDArray[np.float64]
 
-VERSION = 10 * STACKS_VERSION + 1  # raise it whenever a seed begins to give other frames
+VERSION = 10 * STACKS_VERSION + 2  # raise it whenever a seed begins to give other frames
 VIEWS = LONG_AXIS
 POINTS = ("mitral", "mitral", "apex", "tricuspid", "tricuspid")  # what each of a frame's points is
+VESSEL = 6  # in a frame's labels: blood in veins and arteries, which no reader labels but which looks like chambers
 _STEP_MM, _BESIDE_MM = 0.25, 0.6  # along a valve's line, and to either side of it
 _SPAN_MM = 110.0  # how far from the axis the tricuspid valve is looked for
 _SHORTEST_VALVE_MM = 6.0
@@ -64,7 +66,7 @@ class FrameRecipe:
     centre_mm: float = 22.0
     miss_mm: float = 3.0
     miss_deg: float = 7.0
-    warp_mm: float = 1.5
+    warp_mm: float = 2.0
     clutter: float = 0.25
     wild: float = 0.35
 
@@ -74,7 +76,8 @@ class Frame:
     """One sample.
 
     Attributes:
-        image: (x, y) 0 to 255. labels: (x, y) `Structure` codes, all that the plane cuts.
+        image: (x, y) 0 to 255.
+        labels: (x, y) `Structure` codes, all that the plane cuts, and `VESSEL`.
         points: (5, 2) pixels, as `POINTS` names them; NaN where the plane has none or the window ends before.
         view: which plane.
     """
@@ -123,11 +126,22 @@ def training_frames(seed: int, recipe: FrameRecipe | None = None, moments: int =
     chest = draw_torso(rng, draw_chest(rng, heart), heart)
     frames = []
     for _ in range(moments):
+        chest = replace(chest, chambers=_other_aorta(chest.chambers, rng))
         around = cluttered(chest, rng) if rng.random() < recipe.clutter else chest
         time = float(rng.choice([0.0, heart.beat.systole, rng.random()], p=[0.25, 0.35, 0.4]))
         scene = Scene(heart, around, time)
         frames += [_frame(scene, view, recipe, rng) for view in VIEWS]
     return frames
+
+
+def _other_aorta(atria: Atria | None, rng: np.random.Generator) -> Atria | None:
+    """As wide as aortas get and leaning as steeply or as little: a 3C plane must not take it for an atrium."""
+    if atria is None:
+        return None
+    lean, turn = rng.uniform(0.2, 1.3), rng.uniform(0.0, 0.7)
+    way = np.radians(rng.normal(45, 8))
+    outflow = (0.53 * lean * float(np.cos(way)), 0.53 * lean * float(np.sin(way)), 0.006 * turn)
+    return replace(atria, aorta=float(rng.uniform(11.5, 17.5)), outflow=outflow)
 
 
 def cluttered(chest: Chest, rng: np.random.Generator) -> Chest:
@@ -149,7 +163,9 @@ def _frame(scene: Scene, view: View, recipe: FrameRecipe, rng: np.random.Generat
     marks = np.array([*hinges, apex(scene.heart, scene.surfaces, plane), *tricuspid_hinges(scene, plane)])
     at = bend.undone(apply_affine(np.asarray(np.linalg.inv(plane.local), np.float64), marks)[:, :2])
     at[((at < 0) | (at > recipe.pixels - 1)).any(axis=1)] = np.nan
-    return Frame(image, plane_labels(scene, points), at.astype(np.float32), view)
+    labels = plane_labels(scene, points)
+    labels[(labels == Structure.BACKGROUND) & _blood(scene, points)] = VESSEL
+    return Frame(image, labels, at.astype(np.float32), view)
 
 
 def _planned(
@@ -190,6 +206,15 @@ def plane_labels(scene: Scene, points: NDArray[np.float32]) -> NDArray[np.uint8]
     if scene.chest.chambers is not None:
         scene.chest.chambers.label(codes, points, scene.heart, scene.surfaces, scene.time)
     return codes
+
+
+def _blood(scene: Scene, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(x, y) where the plane meets blood; that of random patches around the heart does not count."""
+    layer = scene.layer(points)
+    if scene.chest.clutter:
+        layer = replace(layer, codes=np.full_like(layer.codes, Tissue.AIR))
+    tissues = scene.paint(layer)
+    return np.asarray((tissues >= Tissue.BLOOD_LEFT) & (tissues <= Tissue.BLOOD_VESSEL))
 
 
 def tricuspid_hinges(scene: Scene, plane: Planes) -> Array:

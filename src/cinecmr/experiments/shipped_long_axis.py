@@ -13,7 +13,7 @@ from cinecmr.analyze.models import Score
 from cinecmr.datasets.long_axis_frames import FramePool
 from cinecmr.datasets.synthetic import read_shards
 from cinecmr.experiments.shipped import from_pool, publish
-from cinecmr.learn.recipe import Optimiser, Recipe, Schedule
+from cinecmr.learn.recipe import Optimiser, Recipe, Schedule, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +31,15 @@ class ShippedLongAxis:
     Attributes:
         pool: synthetic frames. optimiser, schedule, seed: of the training.
         settings: of the task and its network; the defaults of `tasks.long_axis` when None.
+        start: weights of an earlier training to go on from; nothing when None.
     """
 
-    pool: FramePool = field(default_factory=lambda: FramePool(subjects=360, per_shard=10))
+    pool: FramePool = field(default_factory=lambda: FramePool(subjects=160, per_shard=10))
     optimiser: Optimiser = field(default_factory=lambda: Optimiser(fused=True))
-    schedule: Schedule = field(default_factory=lambda: Schedule(updates=1800, batch=8, check_every=300))
+    schedule: Schedule = field(default_factory=lambda: Schedule(updates=1600, batch=8, check_every=300))
     seed: int = 0
     settings: LongAxisSettings | None = None
+    start: Weights | None = None
 
 
 def train(folder: Path, shipped: ShippedLongAxis, workers: int = 2, say: Callable[[str], None] = print) -> Path:
@@ -56,9 +58,8 @@ def train(folder: Path, shipped: ShippedLongAxis, workers: int = 2, say: Callabl
 
     settings = shipped.settings or LongAxisSettings()
     pixel_mm = shipped.pool.frame.pixel_mm
-    recipe = Recipe(
-        settings.as_json() | {"pool": asdict(shipped.pool)}, shipped.optimiser, shipped.schedule, shipped.seed
-    )
+    told = settings.as_json() | {"pool": asdict(shipped.pool)}
+    recipe = Recipe(told, shipped.optimiser, shipped.schedule, shipped.seed, start=shipped.start)
     made = from_pool(
         folder, recipe, shipped.pool, lambda at: LongAxis(read_shards(at), pixel_mm, settings), workers, say
     )

@@ -194,6 +194,7 @@ class Atria:
         leaflet: length of the mitral leaflets as a share of the annulus' radius.
         fat: thickness of the fat over the atria, mm.
         lumps: length, mm, and phase of the waves along x, y and z that shape the mediastinum.
+        outflow: lean of the aorta along x and y, and how it turns from x to y, per mm above the mitral plane.
     """
 
     left: Atrium
@@ -205,6 +206,7 @@ class Atria:
     leaflet: float = 0.9
     fat: float = 3.0
     lumps: tuple[tuple[float, float], ...] = ((7.0, 1.0), (8.0, 0.5), (6.0, 2.0))
+    outflow: tuple[float, float, float] = (0.42, 0.33, 0.006)
 
     def domes(self, heart: Heart, surfaces: Surfaces, time: float) -> tuple[Dome, Dome]:
         """Left and right atrium at a time.

@@ -28,7 +28,6 @@ _CLOSED, _OPEN = np.radians(10), np.radians(78)  # angle of the leaflets to thei
 # How far an inflow valve is open, at shares of the beat for an end-systole at 0.36 (see `beat`).
 _INFLOW_TIMES = np.array([0.0, 0.02, 0.38, 0.43, 0.52, 0.66, 0.80, 0.88, 0.97, 1.0])
 _INFLOW_LEVELS = np.array([0.05, 0.0, 0.0, 1.0, 0.9, 0.45, 0.45, 0.8, 0.2, 0.05])
-_OUTFLOW_LEAN = (0.42, 0.33, 0.006)  # of the aorta along x and y, and how it turns from x to y, per mm
 _TRUNK_ANGLE = np.radians(52)  # of the right ventricle's outflow tract, from the middle of the septum
 _TRUNK_LEAN = (-0.55, 0.45)
 
@@ -139,7 +138,7 @@ class Outlets:
         codes[(above >= 0) & (above < 2.2) & (r < epi - 1.5 * above)] = Tissue.MUSCLE
 
     def _paint_aorta(self, codes: NDArray[np.uint8], points: NDArray[np.float32], above: NDArray[np.float32]) -> None:
-        along_x, along_y, turn = _OUTFLOW_LEAN
+        along_x, along_y, turn = self.atria.outflow
         bend = turn * above**2
         dx = points[..., 0] - self.aorta[0] - along_x * above + bend
         dy = points[..., 1] - self.aorta[1] - along_y * above - bend

@@ -1,8 +1,9 @@
 """Long-axis frames learned with labels and points together: the objective that `learn.fit` trains.
 
-One network for the 2C, 3C and 4C views: its first outputs are scores of `CODES`, its last ones hills over the points
-of `MARKS`. A valve's two hinges share one output with two hills, for nothing in a picture that may be mirrored says
-which is which; `tasks.long_axis_reading` tells them apart by where the patient's parts lie.
+One network for the 2C, 3C and 4C views: its first outputs are scores of `CODES`, then one of the vessels beside them,
+its last ones hills over the points of `MARKS`. A valve's two hinges share one output with two hills, for nothing in a
+picture that may be mirrored says which is which; `tasks.long_axis_reading` tells them apart by where the patient's
+parts lie.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from cinecmr.anatomy import Structure
 from cinecmr.learn.augment import Intensity
 from cinecmr.learn.losses import dice_and_cross_entropy, hard_dice
 from cinecmr.learn.objective import Loss
+from cinecmr.networks.pretrained import differences
 from cinecmr.networks.stack_unet import StackUNet, StackUNetConfig
 from cinecmr.tasks.landmarks import heatmaps, peak
+from cinecmr.tasks.long_axis_changes import FrameChanges
 from cinecmr.tasks.segmentation import standardised
 
 if TYPE_CHECKING:
@@ -29,8 +32,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 CODES = (Structure.BACKGROUND, Structure.RV, Structure.MYO, Structure.LV, Structure.LA, Structure.RA)
+KINDS = len(CODES) + 1  # and blood in vessels (`long_axis_frames.VESSEL`), which reading takes for background
 MARKS = {"mitral": (0, 1), "apex": (2,), "tricuspid": (3, 4)}  # which of a frame's five points each output shows
-DICE_NAMES = ("dice_rv", "dice_myo", "dice_lv", "dice_la", "dice_ra")
+DICE_NAMES = ("dice_rv", "dice_myo", "dice_lv", "dice_la", "dice_ra", "dice_vessels")
 SUREST = 0.1  # height of a hill below which there is no point
 _ENTROPY_WEIGHT = 4.0  # a hill covers a hundredth of the picture: its cross-entropy is small beside its overlap
 
@@ -42,24 +46,23 @@ class LongAxisSettings:
     Attributes:
         network: size of the U-Net; it is shown one slice at a time, so none of its levels looks at neighbours.
         sigma: width of a hill, pixels.
-        intensity: see `learn.augment`.
+        changes: of shape and blood, see `tasks.long_axis_changes`. intensity: after these, see `learn.augment`.
         hills: weight of the points against the labels.
         held_out: frames kept for checking, the last of the pool.
     """
 
     network: StackUNetConfig = field(
-        default_factory=lambda: StackUNetConfig(
-            classes=len(CODES) + len(MARKS), widths=(12, 24, 48, 96, 160), mixing_from=5
-        )
+        default_factory=lambda: StackUNetConfig(classes=KINDS + len(MARKS), widths=(12, 24, 48, 96, 160), mixing_from=5)
     )
     sigma: float = 2.0
+    changes: FrameChanges = field(default_factory=FrameChanges)
     intensity: Intensity = field(default_factory=Intensity)
     hills: float = 1.0
     held_out: int = 180
 
     def __post_init__(self) -> None:
-        if self.network.classes != len(CODES) + len(MARKS):
-            raise ValueError(f"the network answers {len(CODES)} codes and {len(MARKS)} kinds of points, "
+        if self.network.classes != KINDS + len(MARKS):
+            raise ValueError(f"the network answers {KINDS} codes and {len(MARKS)} kinds of points, "
                              f"not {self.network.classes} classes")  # fmt: skip
         if self.sigma <= 0 or self.hills < 0:
             raise ValueError(f"sigma is above 0 and hills 0 or more, got {self.sigma} and {self.hills}")
@@ -94,6 +97,17 @@ class LongAxis:
         """A fresh U-Net."""
         return StackUNet(self.settings.network)
 
+    def begin(self, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+        """Start from weights of this task; earlier ones knew no vessels and begin by thinking them unlikely."""
+        head, bias = tensors["head.weight"], tensors["head.bias"]
+        if len(bias) == len(CODES) + len(MARKS):
+            row = head[:1] * 0  # after the codes
+            head = torch.cat([head[: len(CODES)], row, head[len(CODES) :]])
+            bias = torch.cat([bias[: len(CODES)], bias[:1] * 0 - 1, bias[len(CODES) :]])
+        if unlike := differences(network, tensors | {"head.weight": head, "head.bias": bias}):
+            raise ValueError(str(unlike))
+        network.load_state_dict(tensors | {"head.weight": head, "head.bias": bias})
+
     def batch(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """(size, 1, 1, x, y) images, (size, x, y) codes and (size, 3, x, y) hills."""
         numbers = rng.integers(len(self.arrays["images"]) - self.settings.held_out, size=size)
@@ -107,6 +121,7 @@ class LongAxis:
         self, number: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
         image, labels, points = turned(*self._plain(number), quarter=int(rng.integers(4)), mirror=rng.random() < 0.5)
+        image, labels, points = self.settings.changes(image, labels, points, rng)
         return self.settings.intensity(image[None], rng)[0], labels, points
 
     def _made(
@@ -121,8 +136,8 @@ class LongAxis:
         """Soft Dice plus cross-entropy of the labels, and of the hills."""
         images, labels, truth = batch
         scores = network(images)[:, :, 0]
-        dice, entropy = dice_and_cross_entropy(scores[:, : len(CODES)], labels)
-        points = hill_loss(scores[:, len(CODES) :], truth)
+        dice, entropy = dice_and_cross_entropy(scores[:, :KINDS], labels)
+        points = hill_loss(scores[:, KINDS:], truth)
         total = dice + entropy + self.settings.hills * points
         parts = {"dice_loss": dice, "cross_entropy": entropy, "hill_loss": points}
         return Loss(total, {name: float(part.detach()) for name, part in parts.items()})
@@ -133,12 +148,12 @@ class LongAxis:
         for number in range(len(self.arrays["images"]) - self.settings.held_out, len(self.arrays["images"])):
             image, labels, points = self._plain(number)
             scores = network(self._made([(image, labels, points)])[0])[0, :, 0]
-            codes.append(scores[: len(CODES)].argmax(0))
+            codes.append(scores[:KINDS].argmax(0))
             truth.append(torch.from_numpy(labels))
-            shares = scores[len(CODES) :].sigmoid().numpy()
+            shares = scores[KINDS:].sigmoid().numpy()
             for heat, (name, which) in zip(shares, MARKS.items(), strict=True):
                 far[name] += _distances(heat, points[list(which)])
-        dice = hard_dice(torch.stack(codes), torch.stack(truth), len(CODES))
+        dice = hard_dice(torch.stack(codes), torch.stack(truth), KINDS)
         told = dict(zip(DICE_NAMES, dice, strict=True))
         return told | {f"{name}_mm": float(np.median(d)) * self.pixel_mm for name, d in far.items() if d}
 

@@ -16,7 +16,7 @@ from scipy import ndimage
 from cinecmr.anatomy import Landmark, Structure, View
 from cinecmr.geometry import apply_affine
 from cinecmr.measure.hinges import POINTS, TRICUSPID, lateral_end, ordered
-from cinecmr.tasks.long_axis import CODES, MARKS, summits
+from cinecmr.tasks.long_axis import CODES, KINDS, MARKS, summits
 from cinecmr.tasks.reading import Asking, over_time, over_turns, percentile_scaled
 from cinecmr.tasks.segmentation import standardised
 from cinecmr.tasks.window import Window
@@ -100,22 +100,22 @@ class LongAxisReader:
         total = torch.zeros(whole.pixels)
         frames = np.linspace(0, image.frames, self.settings.locate_frames, endpoint=False).astype(int)
         for t in np.unique(frames):
-            heart = 1 - self._scores(whole.sample(_frame(image, int(t))))[0, 0]
+            heart = self._scores(whole.sample(_frame(image, int(t))))[1 : len(CODES), 0].sum(0)
             total += heart.clamp(min=0.3) - 0.3
         centre = whole.bulk(total, _BULK_MM / self.settings.pixel_mm) or whole.centre
         return Window(centre, whole.step, (self.settings.pixels,) * 2)
 
     def _scores(self, plane: Tensor) -> Tensor:
-        """(1, x, y) intensities -> (classes, 1, x, y) shares of the codes, and heights of the hills."""
+        """(1, x, y) intensities -> (classes, 1, x, y) shares of `KINDS`, and heights of the hills."""
         eaten = torch.from_numpy(standardised(percentile_scaled(plane.numpy())))[None, None].to(self.device)
         scores: Tensor = self.network(eaten)[0].float().cpu()
-        return torch.cat([scores[: len(CODES)].softmax(0), scores[len(CODES) :].sigmoid()])
+        return torch.cat([scores[:KINDS].softmax(0), scores[KINDS:].sigmoid()])
 
     def _codes(self, mean: Tensor, window: Window, image: Image) -> NDArray[np.uint8]:
         """(x, y) codes on the image's own grid."""
         shape = image.data.shape[0], image.data.shape[1]
-        found = window.spread(mean[: len(CODES), None], shape)[:, 0].argmax(0).to(torch.uint8).numpy()
-        return tidy(found)
+        found = window.spread(mean[:KINDS, None], shape)[:, 0].argmax(0).to(torch.uint8).numpy()
+        return tidy(np.where(found < len(CODES), found, Structure.BACKGROUND).astype(np.uint8))
 
     def _marks(
         self, means: list[Tensor], window: Window, image: Image, codes: NDArray[np.uint8]
@@ -123,7 +123,7 @@ class LongAxisReader:
         if image.view not in POINTS:
             return {}
         apart = _APART_MM / self.settings.pixel_mm
-        heats = np.stack([mean[len(CODES) :].numpy() for mean in means])
+        heats = np.stack([mean[KINDS:].numpy() for mean in means])
         found = {
             name: np.stack([_on_image(summits(heat, len(which), apart), window, image) for heat in heats[:, number]])
             for number, (name, which) in enumerate(MARKS.items())
