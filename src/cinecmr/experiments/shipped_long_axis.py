@@ -34,9 +34,9 @@ class ShippedLongAxis:
         start: weights of an earlier training to go on from; nothing when None.
     """
 
-    pool: FramePool = field(default_factory=lambda: FramePool(subjects=160, per_shard=10))
+    pool: FramePool = field(default_factory=lambda: FramePool(subjects=300, per_shard=10))
     optimiser: Optimiser = field(default_factory=lambda: Optimiser(fused=True))
-    schedule: Schedule = field(default_factory=lambda: Schedule(updates=1600, batch=8, check_every=300))
+    schedule: Schedule = field(default_factory=lambda: Schedule(updates=2800, batch=8, check_every=300))
     seed: int = 0
     settings: LongAxisSettings | None = None
     start: Weights | None = None
