@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch: processes beside each other have one core each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -18,20 +22,26 @@ if TYPE_CHECKING:
 
 # Whole files that write and read many studies or start the installed command: not of the quick set.
 SLOW = {
+    "analyze/test_importing.py",
     "analyze/test_motion.py",
     "analyze/test_page_in_browser.py",
+    "analyze/test_pdf.py",
     "cohort/test_isolation.py",
     "cohort/test_run.py",
     "contracts/test_datasets.py",
     "contracts/test_pretrain.py",
     "contracts/test_tables.py",
+    "contracts/test_tagged_prior_tables.py",
     "contracts/test_tasks.py",
     "datasets/test_layouts.py",
     "experiments/test_cc_cmr.py",
     "experiments/test_killed.py",
     "experiments/test_phantom_realism.py",
+    "experiments/test_phantom_shapes.py",
+    "experiments/test_phantom_truth.py",
     "experiments/test_ssp.py",
     "experiments/test_ssp_vendors.py",
+    "io/test_deidentify.py",
     "io/test_dicom_out.py",
     "io/test_dicom_pictures.py",
     "io/test_dicom_rows.py",
@@ -44,9 +54,16 @@ SLOW = {
     "learn/test_devices.py",
     "learn/test_restart.py",
     "motion/test_register.py",
+    "phantom/test_atria.py",
     "phantom/test_cohort.py",
     "phantom/test_population.py",
+    "phantom/test_stacks.py",
+    "pretrain/test_mae.py",
+    "pretrain/test_slice_methods.py",
+    "tasks/test_teaching.py",
+    "viewer/test_desk.py",
     "viewer/test_editor_in_browser.py",
+    "viewer/test_server.py",
 }
 TINY_NETWORKS = ("learn", "motion", "networks", "pretrain", "tasks")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

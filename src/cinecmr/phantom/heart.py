@@ -6,6 +6,7 @@ Heart coordinates (see `shape`) in, `Structure` codes and millilitres out. Nothi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,6 +90,21 @@ class Surfaces:
         return np.asarray(row * THETAS + column, np.intp)
 
 
+@lru_cache(maxsize=32)  # half a megabyte each; a heart is asked for few moments, and for each of them often
+def _left(
+    lv: LeftVentricle, z0: float, above: float, activation: float
+) -> tuple[float, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Height of the base; endocardial and epicardial tables; mean radius at end-diastole of every row, (n, 1)."""
+    z = np.arange(z0, lv.length + above, Z_STEP, dtype=np.float32)[:, None]
+    theta, base = directions(), lv.base(activation)
+    endo, epi = lv.radii(theta, np.minimum(z, base), activation)
+    reference = lv.reference_radii(theta, np.minimum(z / lv.length_factor(activation), lv.length))[1]
+    reference = np.maximum(reference.mean(axis=1, keepdims=True), 0.3 * lv.epi)
+    for table in (endo, epi, reference):
+        table.setflags(write=False)  # shared by all who ask
+    return base, endo, epi, reference
+
+
 @dataclass(frozen=True)
 class Heart:
     """Anatomy and motion of one synthetic subject."""
@@ -117,10 +133,7 @@ class Heart:
         z0 = -15.0
         z = np.arange(z0, self.lv.length + above, Z_STEP, dtype=np.float32)[:, None]
         theta = directions()
-        base = self.lv.base(a)
-        endo, epi = self.lv.radii(theta, np.minimum(z, base), a)
-        reference = self.lv.reference_radii(theta, np.minimum(z / self.lv.length_factor(a), self.lv.length))[1]
-        reference = np.maximum(reference.mean(axis=1, keepdims=True), 0.3 * self.lv.epi)
+        base, endo, epi, reference = _left(self.lv, z0, above, a)
         rv = self.rv.outer_radius(theta, z, epi, reference, a_rv)
         there = rv > epi + 0.3
         outer = np.where(there, rv + self.rv.wall * (1 + 0.3 * a_rv), epi).astype(np.float32)
@@ -202,6 +215,11 @@ class Heart:
         lv, epi = (self._below_mitral(s, z, radius.astype(np.float64)) for radius in (s.endo, s.epi))
         rv = self._right_volume(s, z)
         return {Structure.RV: rv / 1000, Structure.MYO: (epi - lv) / 1000, Structure.LV: lv / 1000}
+
+    def right_ml(self, time: float) -> float:
+        """Volume of the right ventricle alone, as `volumes_ml` has it."""
+        s = self.surfaces(time)
+        return self._right_volume(s, s.heights[:, None].astype(np.float64)) / 1000
 
     def _below_mitral(self, s: Surfaces, z: NDArray[np.float64], radius: NDArray[np.float64]) -> float:
         """Volume within a surface below the mitral plane, mm3: every ray is cut into rings of equal area."""

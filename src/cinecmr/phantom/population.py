@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cinecmr.anatomy import Disease, Sex, Structure
+from cinecmr.anatomy import Disease, Sex
 from cinecmr.phantom.beat import Beat
 from cinecmr.phantom.disease import CULPRITS, GROUPS, MIXTURE, TERRITORIES, THINNER, Group, Range
 from cinecmr.phantom.heart import Heart, Person
@@ -206,7 +206,7 @@ def _balanced(heart: Heart, stroke_ml: float) -> Heart:
     peak = heart.beat.systole + heart.beat.rv_delay
     for _ in range(6):
         trial = replace(heart, rv=rv)
-        large, small = (trial.volumes_ml(t)[Structure.RV] for t in (0.0, peak))
+        large, small = (trial.right_ml(t) for t in (0.0, peak))
         ratio = float(np.clip(stroke_ml / max(large - small, 1.0), 0.5, 2.0))
         if abs(ratio - 1) < 0.02:
             break
