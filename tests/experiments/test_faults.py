@@ -44,6 +44,16 @@ def test_a_wrong_number_without_a_new_flag_is_silent_and_with_one_it_is_told():
     assert (told.outcome, told.flags, told.message) == ("flagged", ("area-jump",), "of area-jump")
 
 
+def test_a_flag_counts_as_new_where_it_speaks_of_another_slice_and_not_where_its_figures_alone_differ():
+    def torn(z, share):
+        return {"code": "rv-torn", "severity": "flag", "message": f"the RV at ES: slice {z} lies {share} % off"}
+
+    healthy = {**HEALTHY, "flags": [torn(3, 56)]}
+    for flag, outcome_ in ((torn(3, 53), "silent"), (torn(4, 56), "flagged")):
+        found = {**findings(LVEDV=60.0), "flags": [flag]}
+        assert judged(ROW, Ended(4, "", 1.0), healthy, found).outcome == outcome_
+
+
 def test_right_refused_withheld_failed_and_endless():
     assert outcome(0, found=findings(LVEDV=121.0)).outcome == "right"
     assert outcome(4, found=findings([("implausible", "refuse")], HR=60.0)).outcome == "withheld"

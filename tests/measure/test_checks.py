@@ -91,11 +91,13 @@ def test_mass_that_changes_over_the_beat_is_noted_and_mass_that_is_absent_is_ref
     assert checks.mass_flags(Chamber("LV", 100.0, 0, 40.0, 9, 80.0, 95.0)) == []
 
 
-def test_stroke_volumes_that_disagree_are_flagged_with_their_difference():
+def test_stroke_volumes_that_disagree_are_noted_with_their_difference_and_flagged_where_that_is_seldom():
     left, right = Chamber("LV", 150.0, 0, 60.0, 9), Chamber("RV", 120.0, 0, 70.0, 9)
     (flag,) = checks.pair_flags({"LV": left, "RV": right})
-    assert (flag.code, flag.severity) == ("stroke-volumes-differ", Severity.FLAG)
+    assert (flag.code, flag.severity) == ("stroke-volumes-differ", Severity.NOTE)
     assert "+40 ml" in flag.message
+    (flag,) = checks.pair_flags({"LV": left, "RV": Chamber("RV", 100.0, 0, 70.0, 9)})
+    assert (flag.code, flag.severity) == ("stroke-volumes-differ", Severity.FLAG)
     assert checks.pair_flags({"LV": left, "RV": Chamber("RV", 150.0, 0, 70.0, 9)}) == []
     assert checks.pair_flags({"LV": left}) == []
 

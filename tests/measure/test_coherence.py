@@ -91,6 +91,8 @@ def test_a_ventricle_is_about_as_long_as_wide_and_a_wrong_voxel_size_shows():
         (flag,) = proportion_flags(heart(), AFFINE @ np.diag([*scale, 1.0]))
         assert flag.code == "odd-proportions"
     assert proportion_flags(np.zeros_like(heart()), AFFINE) == []
+    (flag,) = proportion_flags(heart(), AFFINE @ np.diag([1.33, 1.0, 1.0, 1.0]))
+    assert "2.00 by 1.50 mm" in flag.message
 
 
 def test_a_cavity_that_is_not_brighter_than_the_muscle_is_no_cavity():

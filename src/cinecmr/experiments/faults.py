@@ -320,8 +320,8 @@ def judged(row: Row, ended: Ended, healthy: Mapping[str, Any], found: Mapping[st
         return replace(row, outcome="refused", flags=(code.rstrip("]"),), message=_short(message))
     if ended.code not in (0, 4) or not found:
         return replace(row, outcome="error", message=_short(ended.said.strip()))
-    known = {flag["code"] for flag in healthy["flags"]}
-    new = [flag for flag in found["flags"] if flag["severity"] != "note" and flag["code"] not in known]
+    known = {_said(flag) for flag in healthy["flags"]}
+    new = [flag for flag in found["flags"] if flag["severity"] != "note" and _said(flag) not in known]
     row = replace(row, flags=tuple(dict.fromkeys(flag["code"] for flag in new)), off=tuple(off(healthy, found)))
     told = [flag for flag in new if flag["code"] not in BESIDE]
     row = replace(row, message=_short(told[0]["message"]) if told else "")
@@ -330,6 +330,11 @@ def judged(row: Row, ended: Ended, healthy: Mapping[str, Any], found: Mapping[st
     if not row.off:
         return replace(row, outcome="right")
     return replace(row, outcome="flagged" if told else "silent")
+
+
+def _said(flag: Mapping[str, str]) -> tuple[str, ...]:
+    """What a flag says, without its figures: its code, its severity, and of which slice, phase and ventricle."""
+    return flag["code"], flag["severity"], *re.findall(r"slices? [\d, and]+|\bE[DS]\b|\b[LR]V", flag["message"])
 
 
 def off(healthy: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
@@ -382,7 +387,7 @@ def markdown(about: Mapping[str, str], rows: list[Row]) -> str:
     lines += [
         f"Numbers are compared with those of the same study without the fault; a volume or mass is wrong beyond "
         f"{100 * SHARE:.0f} % and {LEAST:g} ml or g, an ejection fraction beyond {POINTS:g} points. Flags that the "
-        "healthy study raises too do not count. Outcomes:",
+        "healthy study raises too, of the same slice, phase and ventricle, do not count. Outcomes:",
         "",
     ]
     lines += [f"- {name}: {sum(row.outcome == name for row in rows)} ({words})" for name, words in OUTCOMES.items()]

@@ -41,6 +41,7 @@ LIMITS = {"ED": Limits(), "ES": Limits(jump=0.30, cut=0.55)}
 GROSS = Limits(open_share=float("inf"), second_piece=0.5, jump=0.65, cut=float("inf"))
 SLENDER = (0.8, 1.55)  # length of the LV over its width: 0.85 to 1.36 in 60 synthetic hearts of nine diseases
 BRIGHTER = {"ED": 0.90, "ES": 0.83}  # share of pairs in which blood is brighter; readers' worst: 0.88 and 0.81
+SQUARE = 1.05  # longer over shorter side of a pixel: scanners store cines with square ones
 SELDOM = 0.75  # below this the ventricle is withheld
 
 
@@ -193,20 +194,29 @@ def length_flags(labels: NDArray[np.uint8], affine: NDArray[np.float64], long_ax
 
 
 def proportion_flags(labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> list[Flag]:
-    """`odd-proportions`: a left ventricle far too long or too short for its width, as of a wrong voxel size.
+    """`odd-proportions`: pixels that are not square, or a left ventricle far too long or short for its width.
+
+    Either is as of a wrong voxel size.
 
     Args:
         labels: (x, y, z) `Structure` codes of the short axis at ED.
         affine: (4, 4) voxel index to patient RAS, mm.
     """
+    x, y = (float(np.linalg.norm(affine[:3, axis])) for axis in (0, 1))
     length, width = proportions(labels, affine)
     low, high = SLENDER
-    if not width or low <= length / width <= high:
+    if max(x, y) > SQUARE * min(x, y):
+        message = (
+            f"pixels are said to be {x:.2f} by {y:.2f} mm, and scanners store cines with square ones: if either side "
+            "is wrong, so is every volume"
+        )
+    elif width and not low <= length / width <= high:
+        message = (
+            f"the LV with its wall is {length:.0f} mm long and {width:.0f} mm wide, which no heart is: the pixel size "
+            "or the distance of the slices may be wrong, and every volume with it, or slices are missing"
+        )
+    else:
         return []
-    message = (
-        f"the LV with its wall is {length:.0f} mm long and {width:.0f} mm wide, which no heart is: the pixel size or "
-        "the distance of the slices may be wrong, and every volume with it, or slices are missing"
-    )
     return [Flag("odd-proportions", Severity.FLAG, message)]
 
 
