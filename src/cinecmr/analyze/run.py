@@ -153,12 +153,19 @@ def long_axis(
     """
     from cinecmr.analyze import models
 
-    if name == NO_MODEL or (name == LONG_AXIS and name not in models.names(folder)):
+    if not reads_long_axis(name, folder):
         return None
     model = models.load(name, device, folder, precision, compiled)
     if model.card.family != "long-axis":
         raise RefusedInput("other-view", f"{name} does not read 2C, 3C and 4C views; name another, or {NO_MODEL}")
     return model
+
+
+def reads_long_axis(name: str, folder: Path | None = None) -> bool:
+    """Whether that name stands for a model: "none" does not, nor does the shipped one where it is not installed."""
+    from cinecmr.analyze import models
+
+    return name != NO_MODEL and (name != LONG_AXIS or name in models.names(folder))
 
 
 def sureness(model: Segmenter) -> Sureness | None:

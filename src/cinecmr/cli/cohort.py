@@ -11,6 +11,7 @@ from cinecmr.cli.shared import (
     DEFAULT_MODEL,
     ERROR,
     Device,
+    LongAxis,
     ModelsDir,
     OutFolder,
     Precision,
@@ -45,6 +46,7 @@ def cohort_run(
     threads: Annotated[int, typer.Option(min=1, help="of a study")] = 1,
     private: Private = None,
     models: Annotated[str, typer.Option(help="weights to use; `labels`: none, the list gives labels")] = DEFAULT_MODEL,
+    long_axis: LongAxis = "lax-unet",
     device: Device = "cpu",
     precision: Precision = "fp32",
     models_dir: ModelsDir = None,
@@ -62,7 +64,8 @@ def cohort_run(
     from cinecmr.cohort.run import Task, run
 
     folder = None if models_dir is None else str(models_dir)
-    settings = Settings(models, device, precision, folder, sax, rr_ms, threads, keep, time_limit, memory_limit)
+    limits = time_limit, memory_limit
+    settings = Settings(models, device, precision, folder, sax, rr_ms, threads, keep, *limits, long_axis)
     options = tuple(slurm_option or ())
     where = Where(workers, scheduler, slurm == "jobqueue", options, device == "cuda")
     task = Task(studies, out, settings, where, private, jobs.part_of(part), only_refused)

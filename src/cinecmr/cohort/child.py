@@ -19,6 +19,7 @@ from cinecmr.cohort.one import LABELS, Settings, measure
 from cinecmr.errors import RefusedInput
 
 if TYPE_CHECKING:
+    from cinecmr.analyze.long_axis import LongAxisModel
     from cinecmr.analyze.pipeline import Segmenter
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     settings = Settings(**json.loads(lines.get()))
     try:
-        model = _load(settings)
+        model, views = _load(settings)
     except RefusedInput as refusal:
         _answer(replies, {"broken": refusal.code, "message": refusal.message})
         return
@@ -38,7 +39,7 @@ def main() -> None:
         return
     _answer(replies, {"ready": True})
     while True:
-        _answer(replies, measure(json.loads(lines.get()), settings, model))
+        _answer(replies, measure(json.loads(lines.get()), settings, model, views))
 
 
 def _private_output() -> TextIO:
@@ -68,9 +69,10 @@ def _answer(replies: TextIO, content: dict[str, Any]) -> None:
     replies.flush()
 
 
-def _load(settings: Settings) -> Segmenter | None:
+def _load(settings: Settings) -> tuple[Segmenter | None, LongAxisModel | None]:
+    """What finds structures in the short axis, and in the long axis."""
     if settings.models == LABELS:
-        return None  # and torch is never imported
+        return None, None  # and torch is never imported
     import warnings
     from pathlib import Path
 
@@ -81,7 +83,8 @@ def _load(settings: Settings) -> Segmenter | None:
     torch.set_num_threads(settings.threads)
     warnings.simplefilter("ignore")  # what a card warns of is said once, by the run
     folder = None if settings.models_dir is None else Path(settings.models_dir)
-    return run.segmenter(settings.models, settings.device, None, folder, settings.precision)
+    views = run.long_axis(settings.long_axis, settings.device, folder, settings.precision)
+    return run.segmenter(settings.models, settings.device, None, folder, settings.precision), views
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from cinecmr.io.naming import Names
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from cinecmr.analyze.long_axis import LongAxisModel
     from cinecmr.analyze.pipeline import Segmenter
     from cinecmr.analyze.schema import FindingsFile
     from cinecmr.study import Findings, Study
@@ -47,6 +48,7 @@ class Settings:
         keep: what is written of a study beside its row: "row" nothing, "findings" findings.json and a small picture,
             "report" everything that `analyze` writes, too.
         time_limit_s, memory_limit_mb: of one study.
+        long_axis: what reads 2C, 3C and 4C views, see `cinecmr analyze`; nothing does where `models` is `LABELS`.
     """
 
     models: str = "sax-unet"
@@ -59,11 +61,20 @@ class Settings:
     keep: str = "findings"
     time_limit_s: float = 900.0
     memory_limit_mb: float = 4096.0
+    long_axis: str = "lax-unet"
 
     def told(self) -> dict[str, str]:
         """What the numbers depend on, as it is told in the results."""
-        given = {"models": self.models, "device": self.device.partition(":")[0], "precision": self.precision,
-                 "threads": self.threads, "sax": self.sax, "rr-ms": self.rr_ms}  # fmt: skip
+        views = None if self.models == LABELS else self.long_axis
+        given = {
+            "models": self.models,
+            "long-axis": views,
+            "device": self.device.partition(":")[0],
+            "precision": self.precision,
+            "threads": self.threads,
+            "sax": self.sax,
+            "rr-ms": self.rr_ms,
+        }
         return {name: str(value) for name, value in given.items() if value is not None}
 
 
@@ -72,7 +83,9 @@ def folder_of(out: Path, name: str) -> Path:
     return out / "studies" / name.removeprefix("study-")[:2] / name
 
 
-def measure(request: Mapping[str, Any], settings: Settings, model: Segmenter | None) -> dict[str, Any]:
+def measure(
+    request: Mapping[str, Any], settings: Settings, model: Segmenter | None, views: LongAxisModel | None = None
+) -> dict[str, Any]:
     """Measure one study.
 
     Args:
@@ -80,6 +93,7 @@ def measure(request: Mapping[str, Any], settings: Settings, model: Segmenter | N
             of its names, as hexadecimal digits.
         settings: see `Settings`.
         model: loaded once, by the process; None for `LABELS`.
+        views: reads the long axis; loaded once, too.
 
     Returns:
         "state", "cause", "row" and "seconds", as in `ledger.Outcome`.
@@ -87,7 +101,7 @@ def measure(request: Mapping[str, Any], settings: Settings, model: Segmenter | N
     started = time.perf_counter()
     row: dict[str, Any] = {"site": request["site"]} if request["site"] else {}
     try:
-        state, cause, more = _measured(request, settings, model)
+        state, cause, more = _measured(request, settings, model, views)
         row |= more
     except RefusedInput as refusal:
         state, cause = "refused", refusal.code
@@ -101,7 +115,7 @@ def measure(request: Mapping[str, Any], settings: Settings, model: Segmenter | N
 
 
 def _measured(
-    request: Mapping[str, Any], settings: Settings, model: Segmenter | None
+    request: Mapping[str, Any], settings: Settings, model: Segmenter | None, views: LongAxisModel | None
 ) -> tuple[str, str, dict[str, Any]]:
     from cinecmr.io.reading import read
 
@@ -112,8 +126,8 @@ def _measured(
     if asked is None:
         raise RefusedInput("no-labels", "the list gives no labels for this study, and no model is to find them")
     study = run.with_facts(replace(study, subject=names.subject(study.subject)), _said(request["said"]))
-    found = pipeline.analyze(study, asked)
-    provenance = run.provenance(asked, settings.told())
+    found = pipeline.analyze(study, asked, long_axis=views)
+    provenance = run.provenance(asked, settings.told(), views)
     file = to_file_model(study, found, provenance=provenance)
     _write(folder_of(Path(request["out"]), request["name"]), file, study, found, provenance, settings.keep)
     withheld = [flag.code for flag in file.flags if flag.severity == "refuse"]

@@ -120,9 +120,12 @@ def _agree(task: Task, say: Callable[[str], None]) -> None:
         RefusedInput: others made what is there (`cohort-differs`), or there is no such model.
     """
     from cinecmr.analyze import models
+    from cinecmr.analyze.run import reads_long_axis
 
     folder = None if task.settings.models_dir is None else Path(task.settings.models_dir)
     named = [] if task.settings.models == LABELS else task.settings.models.split("+")
+    if named and reads_long_axis(task.settings.long_axis, folder):
+        named.append(task.settings.long_axis)
     cards = [models.card(name, folder) for name in named]
     for card in cards:
         for warning in card.warnings:

@@ -59,6 +59,7 @@ def script(task: Task, parts: int, options: tuple[str, ...]) -> str:
     words = [sys.executable, "-m", "cinecmr.cli", "cohort", "run", str(task.source.absolute())]
     words += ["--out", str(task.out.absolute()), "--private", str(private_folder(task.out, task.private).absolute())]
     words += ["--workers", str(task.where.workers or 1), "--keep", settings.keep, "--models", settings.models]
+    words += ["--long-axis", settings.long_axis]
     words += ["--time-limit", f"{settings.time_limit_s:g}", "--memory-limit", f"{settings.memory_limit_mb:g}"]
     words += ["--threads", str(settings.threads), "--device", settings.device, "--precision", settings.precision]
     for name, value in (("--models-dir", settings.models_dir), ("--sax", settings.sax), ("--rr-ms", settings.rr_ms),
