@@ -4,7 +4,7 @@ A right ventricle tapers towards the apex: it does not end as a wide slice above
 depart far from the two beside it. And where its label ends, its blood ends: pixels as bright as its blood that go on
 below it were missed.
 
-Limits are those that the maps of 60 expert readings (ACDC) break in three, ED and ES together.
+Limits are set as those of `measure.coherence`.
 """
 
 from __future__ import annotations
@@ -23,20 +23,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST = 20  # pixels of blood or muscle that tell how bright either is
-GROSS = 2.2  # times a limit: the ventricle is withheld; no expert reading lies so far beyond
 
 
 @dataclass(frozen=True)
 class Limits:
     """What is still taken for a right ventricle; see `RightSigns`. A contracted one tapers in larger steps."""
 
-    abrupt: float = 0.28
-    fall: float = 0.55
-    jump: float = 0.28
-    goes_on: float = 0.20
+    abrupt: float = 0.333
+    fall: float = 0.389
+    jump: float = 0.239
+    goes_on: float = 0.236
 
 
-LIMITS = {"ED": Limits(), "ES": Limits(0.34, 0.76, 0.37, 0.22)}
+LIMITS = {"ED": Limits(), "ES": Limits(0.364, 0.644, 0.328, 0.239)}
+# Beyond these the ventricle is withheld; no expert reading comes near.
+GROSS = {
+    "ED": Limits(0.616, float("inf"), 0.616, 0.44),
+    "ES": Limits(0.748, float("inf"), 0.814, 0.484),
+}
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ WORDS = {
 
 
 def right_flags(labels: NDArray[np.uint8], picture: NDArray[np.floating] | None, phase: str) -> list[Flag]:
-    """`rv-torn` and `rv-goes-on`: of each the worst sign; a refusal where it lies `GROSS` times beyond its limit.
+    """`rv-torn` and `rv-goes-on`: of each the worst sign; a refusal where it lies beyond `GROSS`.
 
     Args:
         labels: (x, y, z) `Structure` codes of one frame.
@@ -123,13 +127,13 @@ def right_flags(labels: NDArray[np.uint8], picture: NDArray[np.floating] | None,
     """
     limits, worst = LIMITS[phase], right_signs(labels, picture).worst()
     beyond = {name: value / getattr(limits, name) for name, (value, _) in worst.items()}
+    gross = {name: value > getattr(GROSS[phase], name) for name, (value, _) in worst.items()}
     flags = []
     for code, names in (("rv-torn", ("abrupt", "fall", "jump")), ("rv-goes-on", ("goes_on",))):
-        name = max(names, key=beyond.__getitem__)
+        name = max(names, key=lambda one: (gross[one], beyond[one]))
         if beyond[name] > 1:
             value, z = worst[name]
-            gross = beyond[name] > GROSS
-            then = "its numbers are withheld" if gross else "look at its contours"
+            then = "its numbers are withheld" if gross[name] else "look at its contours"
             message = f"the RV at {phase}: {WORDS[name].format(100 * value, z=z)}; {then}"
-            flags.append(Flag(code, Severity.REFUSE if gross else Severity.FLAG, message))
+            flags.append(Flag(code, Severity.REFUSE if gross[name] else Severity.FLAG, message))
     return flags
