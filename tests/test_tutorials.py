@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -19,13 +21,22 @@ SAYS = {  # what a reader is promised to see
 }
 
 
-def told(name, folder, monkeypatch):
-    """What a tutorial prints, run as a reader runs it; warnings are errors there, too."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent))
-    from release import SHUT
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What a tutorial prints, run once, as a reader runs it; warnings are errors there, too."""
+    return cache(lambda name: run(name, tmp_path_factory.mktemp(name)))
 
+
+def shut():
+    """The program that closes the network to a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).resolve().parent))
+        return import_module("release").SHUT
+
+
+def run(name, folder):
     (folder / "shut").mkdir()
-    (folder / "shut" / "sitecustomize.py").write_text(SHUT)
+    (folder / "shut" / "sitecustomize.py").write_text(shut())
     given = os.environ | {"PYTHONPATH": str(folder / "shut"), "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py")]
     ended = subprocess.run(words, cwd=folder, env=given, capture_output=True, text=True, timeout=1800)
@@ -38,12 +49,12 @@ def test_every_tutorial_is_run():
 
 
 @pytest.mark.parametrize("name", SAYS)
-def test_a_tutorial_runs_to_its_end_and_shows_what_it_promises(name, tmp_path, monkeypatch):
-    said = told(name, tmp_path, monkeypatch)
+def test_a_tutorial_runs_to_its_end_and_shows_what_it_promises(name, told):
+    said = told(name)
     assert [words for words in SAYS[name] if words not in said] == []
 
 
-def test_the_wall_of_the_tutorial_is_followed_within_a_third_of_its_way(tmp_path, monkeypatch):
-    said = told("motion_and_strain", tmp_path, monkeypatch)
+def test_the_wall_of_the_tutorial_is_followed_within_a_third_of_its_way(told):
+    said = told("motion_and_strain")
     moved, missed = re.findall(r"(?:moved|by) (\d+\.\d) mm", said)
     assert float(missed) < float(moved) / 3

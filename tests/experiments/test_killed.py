@@ -53,17 +53,23 @@ torch.set_num_threads(1)
 from cinecmr.learn import fit as loop
 from test_killed import WORK
 
-work, last = WORK[sys.argv[1]]
-append, lines = loop._append, [0]
+def run(what, data, out):
+    (work, last), append, lines = WORK[what], loop._append, [0]
 
-def killing(path, line):
-    append(path, line)
-    lines[0] += 1
-    if lines[0] == last:  # written to the log, not yet to the checkpoint
-        os.kill(os.getpid(), signal.SIGKILL)
+    def killing(path, line):
+        append(path, line)
+        lines[0] += 1
+        if lines[0] == last:  # written to the log, not yet to the checkpoint
+            os.kill(os.getpid(), signal.SIGKILL)
 
-loop._append = killing
-work(Path(sys.argv[2]), Path(sys.argv[3]))
+    loop._append = killing
+    work(data, out)
+
+for what in WORK:  # one start of torch for all
+    if os.fork() == 0:
+        run(what, Path(sys.argv[1]), Path(sys.argv[2]) / what)
+        os._exit(0)
+    print(what, os.waitstatus_to_exitcode(os.wait()[1]))
 """
 
 
@@ -95,20 +101,27 @@ def left(out):
     return found | {path.relative_to(out): path.read_text() for path in texts}
 
 
+@pytest.fixture(scope="module")
+def killed(data, tmp_path_factory):
+    """A folder of each work, killed in its midst."""
+    folder = tmp_path_factory.mktemp("killed")
+    words = [sys.executable, "-c", KILLED.format(here=str(Path(__file__).parent)), str(data), str(folder)]
+    told = subprocess.run(words, capture_output=True, text=True)
+    ends = [line for line in told.stdout.splitlines() if line.split(" ")[0] in WORK]
+    assert ends == [f"{what} {-signal.SIGKILL}" for what in WORK], told.stderr
+    return folder
+
+
 @pytest.mark.parametrize("what", WORK)
-def test_what_was_killed_goes_on_to_the_same_weights_and_figures(what, data, tmp_path):
+def test_what_was_killed_goes_on_to_the_same_weights_and_figures(what, data, killed, tmp_path):
     import torch
 
-    script = KILLED.format(here=str(Path(__file__).parent))
-    words = [sys.executable, "-c", script, what, str(data), str(tmp_path / "killed")]
-    told = subprocess.run(words, capture_output=True, text=True)
-    assert told.returncode == -signal.SIGKILL, told.stderr
     work, _ = WORK[what]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    assert len(left(tmp_path / "killed")) < 5
-    for folder in ("killed", "whole"):
-        work(data, tmp_path / folder)
+    assert len(left(killed / what)) < 5
+    for folder in (killed / what, tmp_path / "whole"):
+        work(data, folder)
     torch.set_num_threads(threads)
-    assert left(tmp_path / "killed") == left(tmp_path / "whole")
+    assert left(killed / what) == left(tmp_path / "whole")
     assert [path for path in left(tmp_path / "whole") if path.name == WEIGHTS]

@@ -24,6 +24,7 @@ RECIPE = Recipe(
     Schedule(14, 4, log_every=1, check_every=4, micro=3, by_epochs=True),
     stopping=STOPPING,
 )
+PLACES = ("update", "checkpoint", "log")
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -34,7 +35,6 @@ from drawn import Line
 from cinecmr.learn import checkpoint, fit as loop
 from test_restart import RECIPE
 
-where, folder = sys.argv[1], Path(sys.argv[2])
 write, append, saves = checkpoint.save_file, loop._append, [0]
 
 def half_written(tensors, target, metadata=None):
@@ -51,12 +51,19 @@ def half_a_line(path, line):
         os.kill(os.getpid(), signal.SIGKILL)
     append(path, line)
 
-if where == "checkpoint":
-    checkpoint.save_file = half_written
-if where == "log":
-    loop._append = half_a_line
-kill = (lambda line: line["update"] == 11 and os.kill(os.getpid(), signal.SIGKILL)) if where == "update" else None
-loop.fit(RECIPE, Line(), folder, kill)
+def run(where, folder):
+    if where == "checkpoint":
+        checkpoint.save_file = half_written
+    if where == "log":
+        loop._append = half_a_line
+    kill = (lambda line: line["update"] == 11 and os.kill(os.getpid(), signal.SIGKILL)) if where == "update" else None
+    loop.fit(RECIPE, Line(), folder, kill)
+
+for where in {places}:  # one start of torch for all
+    if os.fork() == 0:
+        run(where, Path(sys.argv[1]) / where)
+        os._exit(0)
+    print(where, os.waitstatus_to_exitcode(os.wait()[1]))
 """
 
 
@@ -73,19 +80,26 @@ def whole(tmp_path_factory):
     return fit(RECIPE, Line(), folder), lines(folder)
 
 
-@pytest.mark.parametrize("where", ["update", "checkpoint", "log"])
-def test_a_run_killed_anywhere_goes_on_to_the_last_digit(tmp_path, whole, where):
-    script = KILLED.format(here=str(Path(__file__).parent))
-    told = subprocess.run([sys.executable, "-c", script, where, str(tmp_path)], capture_output=True, text=True)
-    assert told.returncode == -signal.SIGKILL, told.stderr
-    assert not (tmp_path / "weights.safetensors").exists()
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A folder with a run for each place, killed there."""
+    folder, script = tmp_path_factory.mktemp("killed"), KILLED.format(here=str(Path(__file__).parent), places=PLACES)
+    told = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True)
+    assert told.stdout.splitlines() == [f"{where} {-signal.SIGKILL}" for where in PLACES], told.stderr
+    return folder
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_a_run_killed_anywhere_goes_on_to_the_last_digit(killed, whole, where):
+    folder = killed / where
+    assert not (folder / "weights.safetensors").exists()
     torch.manual_seed(4711)
-    resumed = fit(RECIPE, Line(), tmp_path)
+    resumed = fit(RECIPE, Line(), folder)
     network, curve = whole
-    assert lines(tmp_path) == curve
+    assert lines(folder) == curve
     for name, value in network.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
-    assert not list(tmp_path.glob(".writing-*"))
+    assert not list(folder.glob(".writing-*"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A small analysis in a folder, as `cinecmr analyze` leaves it."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -9,12 +11,20 @@ from cinecmr.anatomy import Structure
 MADE = {"model": "drawn", "papillary": "papillary_in_volume"}
 
 
+@pytest.fixture(scope="session")
+def analysed(tmp_path_factory):
+    """Where the analysis lies that each test gets a copy of."""
+    return tmp_path_factory.mktemp("analysed")
+
+
 @pytest.fixture
-def folder(tiny_heart, tiny_model, tmp_path):
+def folder(tiny_heart, tiny_model, analysed, tmp_path):
     """Of the tiny heart, labels drawn by hand."""
-    found = pipeline.analyze(tiny_heart.study, tiny_model)
-    report.write_outputs(tmp_path, tiny_heart.study, found, provenance=MADE)
-    session.save(tmp_path, session.Session(tiny_heart.study, tiny_model.source, MADE))
+    if not any(analysed.iterdir()):
+        found = pipeline.analyze(tiny_heart.study, tiny_model)
+        report.write_outputs(analysed, tiny_heart.study, found, provenance=MADE)
+        session.save(analysed, session.Session(tiny_heart.study, tiny_model.source, MADE))
+    shutil.copytree(analysed, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
