@@ -50,4 +50,5 @@ docs: $(READY)
 # wheel and sdist, each into an environment of its own that knows no checkout, then measured without a network: minutes,
 # and a gigabyte of packages
 wheel-test: $(READY)
+	$(BIN)/python -m pip install --quiet build hatchling
 	$(BIN)/python tests/release.py --clean
