@@ -135,3 +135,40 @@ def test_an_analysis_tells_the_intervals_of_its_model_and_where_they_come_from(t
     assert (
         "40 synthetic studies (seeds 1 to 40); not proven on real ones" in run.provenance(tiny_model, {})["intervals"]
     )
+
+
+def test_what_is_expected_of_slices_is_put_right_by_slices_whose_truth_is_known():
+    rng = np.random.default_rng(8)
+    promised = rng.uniform(0.3, 1.0, 4000)
+    pairs = list(zip(promised, promised**2 + rng.normal(0, 0.02, 4000), strict=True))  # it promises too much
+    known = sureness.learn_slices(pairs)
+    fresh = rng.uniform(0.4, 0.95, 500)
+    np.testing.assert_allclose(known(fresh), fresh**2, atol=0.03)
+    assert np.isnan(known(np.array([np.nan]))).all()
+    assert (np.diff(known(np.linspace(0, 1, 50))) >= 0).all()
+    assert sureness.learn_slices(pairs[:50]) is None
+
+
+class Promising:
+    """Draws the truth, and promises half of it in the first slice."""
+
+    source = "drawn"
+
+    def __init__(self, labels, known):
+        self.labels, self.sureness = labels, known
+
+    def segment_surely(self, image, progress=None):
+        sure = np.full(image.data.shape[2:], 0.95)
+        sure[2] = 0.5
+        return self.labels, sure
+
+
+def test_slices_the_model_is_not_sure_of_are_named_once_its_sureness_is_calibrated(tiny_heart):
+    known = sureness.learn(cohort(np.random.default_rng(6), 40), "drawn", SHA, "seeds 1 to 40")
+    told = pipeline.analyze(tiny_heart.study, Promising(tiny_heart.labels, known))
+    assert "unsure-slices" not in {flag.code for flag in told.flags}
+    line = sureness.SliceDice(expected=[0.5, 0.95], true=[0.3, 0.9], slices=100)
+    told = pipeline.analyze(tiny_heart.study, Promising(tiny_heart.labels, known.model_copy(update={"slices": line})))
+    (flag,) = [flag for flag in told.flags if flag.code == "unsure-slices"]
+    assert "slice 2 at ED and slice 2 at ES" in flag.message
+    assert set(told.confidence[pipeline.SAX_CINE].ravel()) == {0.3, 0.9}

@@ -82,7 +82,15 @@ def segment(study: Study, found: Findings, context: Context) -> Findings:
         raise ValueError(f"{context.model.source} gave labels {labels.shape} for an image {image.data.shape}")
     labels[:, :, list(image.missing_slices)] = Structure.UNSEEN
     checks.something_found(labels)
+    known = _slice_dice(context)
+    if sure is not None and known is not None:
+        sure = known(sure)
     return Findings(labels={SAX_CINE: labels}, confidence={} if sure is None else {SAX_CINE: sure})
+
+
+def _slice_dice(context: Context) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
+    """What puts right how sure the model is of slices, where that was learned."""
+    return getattr(getattr(context.model, "sureness", None), "slices", None)
 
 
 def find_cycle(study: Study, found: Findings, context: Context) -> Findings:
@@ -124,6 +132,8 @@ def measure_volumes(study: Study, found: Findings, context: Context) -> Findings
     flags += checks.pair_flags(chambers)
     if "LV" in chambers:
         flags += _shape_flags(found, chambers["LV"], image)
+    if _slice_dice(context) is not None and SAX_CINE in found.confidence:
+        flags += checks.unsure_flags(found.confidence[SAX_CINE], found.cycle)
     flags += checks.knowledge_flags(study.facts, image.rr_ms)
     source = f"labels of {context.model.source}"
     told = measurements(chambers, study.facts, image.rr_ms, source, context.convention)

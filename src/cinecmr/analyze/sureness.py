@@ -5,6 +5,9 @@ the volume for volumes and mass, in points for ejection fractions. Their outer t
 on studies of the same kind they hold the truth in at least 90 % whatever the errors look like (Vovk et al. 2005; Lei et
 al. 2018). Real studies are not of the same kind: there the promise is not proven, and the report says so.
 
+The same studies tell how right the labels of a slice are where the network is so sure of them: it expects more than is
+true, and what it says is put right by them.
+
 The limits lie as JSON beside the weights, and are used only with the weights they were learned from.
 """
 
@@ -15,6 +18,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from cinecmr.errors import RefusedInput
@@ -25,11 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from cinecmr.evaluate.intervals import Interval
     from cinecmr.study import Measurement
 
 LEVEL = 0.9
 FOLDS = 10
+PARTS = 10  # of the slices, from the least to the most sure
+FEWEST_SLICES = 100
 LEARNED = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF")
 FOLLOW = {  # numbers that are a multiple of another, which they share the relative interval of
     "LVEDVi": "LVEDV", "LVESVi": "LVESV", "LVSVi": "LVSV", "LVMi": "LVM", "RVEDVi": "RVEDV", "RVESVi": "RVESV",
@@ -81,6 +89,24 @@ class Limits(_Strict):
         return (max(0.0, low), min(100.0, high)) if share else (max(0.0, low), high)
 
 
+class SliceDice(_Strict):
+    """How right slices are of which the network is so sure: corners of a line, both rising.
+
+    Attributes:
+        expected: Dice of all structures together that the network's shares promise.
+        true: what it is.
+        slices: that they were learned from.
+    """
+
+    expected: list[FiniteFloat]
+    true: list[FiniteFloat]
+    slices: int
+
+    def __call__(self, expected: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What is to be expected of slices whose shares promise so much; NaN stays NaN."""
+        return np.asarray(np.interp(expected, self.expected, self.true))
+
+
 class Sureness(_Strict):
     """The limits of every measurement of one model.
 
@@ -89,6 +115,7 @@ class Sureness(_Strict):
         level: share of studies whose truth the intervals hold.
         data: what they were learned from, in words.
         limits: by measurement.
+        slices: of slices; null where nothing is known of them.
     """
 
     model: str
@@ -96,6 +123,7 @@ class Sureness(_Strict):
     level: FiniteFloat = Field(gt=0, lt=1)
     data: str
     limits: dict[str, Limits]
+    slices: SliceDice | None = None
 
     def put(self, measurements: Mapping[str, Measurement]) -> dict[str, Measurement]:
         """The measurements with their intervals; those that nothing is known of stay as they are."""
@@ -148,6 +176,19 @@ def learn(pairs: Mapping[str, Pairs], model: str, sha256: str, data: str, level:
         made = _limits(name, some, level)
         limits[name] = made.model_copy(update={"coverage": _held_out(name, some, level)})
     return Sureness(model=model, sha256=sha256, level=level, data=data, limits=limits)
+
+
+def learn_slices(pairs: Sequence[tuple[float, float]]) -> SliceDice | None:
+    """From the Dice expected and true of many slices, the means of tenths of them; None where there are too few."""
+    if len(pairs) < FEWEST_SLICES:
+        return None
+    parts = np.array_split(np.array(sorted(pairs)), PARTS)
+    expected, true = np.array([part.mean(axis=0) for part in parts]).T
+    return SliceDice(
+        expected=[round(float(value), 4) for value in expected],
+        true=[round(float(value), 4) for value in np.maximum.accumulate(true)],
+        slices=len(pairs),
+    )
 
 
 def cover(of: Sureness, pairs: Mapping[str, Pairs]) -> Sureness:
@@ -230,6 +271,12 @@ def read_pairs(evaluation: Path) -> tuple[dict[str, Pairs], str, str]:
         ) from error
 
 
+def read_slices(evaluations: Iterable[Path]) -> list[tuple[float, float]]:
+    """Dice expected and true of every slice in evaluations of small studies; others tell none."""
+    content = [json.loads(file.read_text("utf-8")) for file in evaluations]
+    return [(float(a), float(b)) for one in content for study in one["studies"] for a, b in study.get("slices", ())]
+
+
 def calibrate(evaluations: Sequence[Path], check: Sequence[Path], name: str, sha256: str, to: Path) -> list[str]:
     """Learn the intervals of a model from evaluations, count their coverage on others, and keep them.
 
@@ -248,6 +295,7 @@ def calibrate(evaluations: Sequence[Path], check: Sequence[Path], name: str, sha
     """
     learned, data, seeds = _gather(evaluations, name, sha256)
     found = learn(learned, name, sha256, data)
+    found = found.model_copy(update={"slices": learn_slices(read_slices(evaluations))})
     told = "held out of the same studies in tenths"
     if check:
         others, told, more = _gather(check, name, sha256)
@@ -255,7 +303,7 @@ def calibrate(evaluations: Sequence[Path], check: Sequence[Path], name: str, sha
             raise RefusedInput("same-subjects", f"seed {min(seeds & more)} is in both: coverage needs other hearts")
         found = cover(found, others)
     write_text(to, found.model_dump_json(indent=1) + "\n")
-    return [f"90 % intervals of {name}, {data}; coverage: {told}", "", *_table(found)]
+    return [f"90 % intervals of {name}, {data}; coverage: {told}", "", *_table(found), *_of_slices(found, check)]
 
 
 def _gather(files: Sequence[Path], name: str, sha256: str) -> tuple[dict[str, Pairs], str, set[int]]:
@@ -284,6 +332,15 @@ def _table(found: Sureness) -> list[str]:
         limits = f"{factor * one.low:+.1f} to {factor * one.high:+.1f} {unit}"
         lines.append(f"{name:<8}{limits:>30}{one.studies:>14}  {one.coverage.text() if one.coverage else '-'}")
     return lines
+
+
+def _of_slices(found: Sureness, check: Sequence[Path]) -> list[str]:
+    """How far what is expected of slices lies from the truth on other hearts, as promised and put right."""
+    pairs = np.array(read_slices(check)).reshape(-1, 2)
+    if found.slices is None or not len(pairs):
+        return []
+    before, after = (float((of - pairs[:, 1]).mean()) for of in (pairs[:, 0], found.slices(pairs[:, 0])))
+    return ["", f"Dice expected of {len(pairs)} other slices less the true one: {before:+.3f}, put right {after:+.3f}"]
 
 
 def load(path: Path, sha256: str) -> Sureness | None:

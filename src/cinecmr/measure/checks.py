@@ -31,6 +31,7 @@ PLAUSIBLE_EDV = (2.0, 900.0)  # ml, newborn to the largest dilated ventricle
 # beyond a quarter, but 26 of all 60 do, ill hearts leaking and basal slices differing; beyond 0.6 lie three of the 60.
 SV_DIFFERENCE = (0.25, 15.0)
 SV_SELDOM = 0.6
+UNSURE = 0.6  # Dice: of slices of which less is to be expected four in five are under 0.7
 MASS_DIFFERENCE = 0.2  # between ED and ES; the muscle does not change its mass
 
 
@@ -158,6 +159,28 @@ def pair_flags(chambers: Mapping[str, Chamber]) -> list[Flag]:
     )
     severity = Severity.FLAG if abs(difference) > SV_SELDOM * larger else Severity.NOTE
     return [Flag("stroke-volumes-differ", severity, message)]
+
+
+def unsure_flags(expected: NDArray[np.float64], cycle: Mapping[str, int]) -> list[Flag]:
+    """`unsure-slices`: where the model's own labels are most likely wrong; most often at base and apex.
+
+    Args:
+        expected: (z, t) Dice to be expected of each slice, 0 to 1; NaN without a heart.
+        cycle: frames under "LV_ED" and "LV_ES".
+    """
+    told = []
+    for phase in ("ED", "ES"):
+        frame = cycle.get(f"LV_{phase}")
+        where = [] if frame is None else [str(z) for z, one in enumerate(expected[:, frame]) if one < UNSURE]
+        if where:
+            told.append(f"slice {', '.join(where)} at {phase}")
+    if not told:
+        return []
+    message = (
+        f"the model is not sure of its labels in {' and '.join(told)}: a Dice under {UNSURE:g} is to be expected; look "
+        "at these contours first"
+    )
+    return [Flag("unsure-slices", Severity.NOTE, message)]
 
 
 def knowledge_flags(facts: Facts, rr_ms: float | None) -> list[Flag]:
