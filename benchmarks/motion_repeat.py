@@ -6,7 +6,8 @@
 Copies of a study: `noise` (that of the chest around the heart doubled: normal noise of as much spread as what a 3 x 3
 median leaves), `rotation` (short-axis slices on a grid turned by 7 degrees in their plane: the same heart, other
 pixels) and `crop` (every view cut to 20 pixels about the heart). Labels go along, `--segment` has the model find them
-anew in every copy, as it would in another scan. Rows are kept one a line: stopped and started again, it goes on.
+anew in every copy, as it would in another scan. `prior` is the study as it is, fitted from the prior of --prior. Rows
+are kept one a line: stopped and started again, it goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 from scipy import ndimage
 
 from cinecmr.analyze import motion, run, session
+from cinecmr.analyze.motion_prior import named
 from cinecmr.anatomy import Structure, View
 from cinecmr.experiments import provenance
 from cinecmr.geometry import apply_affine
@@ -31,6 +33,8 @@ from cinecmr.io.label_files import read_labels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cinecmr.motion.network_prior import NetworkPrior
+    from cinecmr.motion.prior import Prior
     from cinecmr.study import Study
 
 
@@ -94,12 +98,13 @@ def cut(study: Study, labels: NDArray[np.uint8], _rng: np.random.Generator) -> t
     return replace(study, images=images), labels[box[key]]
 
 
-COPIES = {"as it is": None, "noise": noisier, "rotation": turned, "crop": cut}
+FIRST, PRIOR = "as it is", "prior"
+COPIES = {FIRST: None, PRIOR: None, "noise": noisier, "rotation": turned, "crop": cut}
 
 
-def measured(study: Study, labels: NDArray[np.uint8]) -> dict[str, object]:
+def measured(study: Study, labels: NDArray[np.uint8], start: Prior | NetworkPrior | None) -> dict[str, object]:
     """Peak strains, and what was flagged."""
-    told = motion.summary(motion.track(study, labels))
+    told = motion.summary(motion.track(study, labels, start=start))
     peaks = {name: told["global"][name]["peak"] for name in NAMES}  # type: ignore[index]
     return {**peaks, "flags": [flag["code"] for flag in told["flags"]]}  # type: ignore[attr-defined]
 
@@ -111,18 +116,14 @@ def page(rows: list[dict[str, object]], labels: str, started: float) -> str:
     lines += [" ".join(__doc__.split("\n\n")[2].split()), ""]
     lines += ["| study | copy | GCS, % | GRS, % | GLS, % | largest change, % of the value | flags |"]
     lines += ["|---|---|---:|---:|---:|---:|---|"]
-    first = {row["study"]: row for row in rows if row["copy"] == "as it is"}
+    first = {row["study"]: row for row in rows if row["copy"] == FIRST}
     worst: dict[str, list[float]] = {name: [] for name in NAMES}
     for row in rows:
         changes = {n: 100 * abs(float(row[n]) / float(first[row["study"]][n]) - 1) for n in NAMES}  # type: ignore[arg-type]
-        if row["copy"] != "as it is":
+        if row["copy"] not in (FIRST, PRIOR):
             for name in NAMES:
                 worst[name].append(changes[name])
-        said = (
-            ""
-            if row["copy"] == "as it is"
-            else f"{max(changes.values()):.1f} ({max(changes, key=changes.__getitem__)})"
-        )
+        said = "" if row["copy"] == FIRST else f"{max(changes.values()):.1f} ({max(changes, key=changes.__getitem__)})"
         values = " | ".join(f"{float(row[n]):.1f}" for n in NAMES)  # type: ignore[arg-type]
         lines.append(f"| {row['study']} | {row['copy']} | {values} | {said} | {', '.join(row['flags'])} |")  # type: ignore[arg-type]
     lines.append("")
@@ -141,23 +142,25 @@ def main() -> None:
     told = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     told.add_argument("studies", nargs="+", metavar="NAME=FOLDER", help="what `cinecmr analyze` wrote")
     told.add_argument("--segment", metavar="MODEL", help="find the labels anew in every copy, with this model")
+    told.add_argument("--prior", help="name of a shipped prior, or a file: what it changes")
     told.add_argument("--out", type=Path, help="rows, one a line; those there are not made again")
     told.add_argument("--page", type=Path, help="the table, Markdown")
     given, started = told.parse_args(), time.perf_counter()
     lines = given.out.read_text("utf-8").splitlines() if given.out and given.out.is_file() else []
     done = {(row["study"], row["copy"]): row for row in map(json.loads, lines)}
+    start = named(given.prior)
     model = run.segmenter(given.segment, "cpu") if given.segment else None
     for name, folder in (one.split("=", 1) for one in given.studies):
         study = session.load(Path(folder)).study
         labels = read_labels(Path(folder) / "labels_sax.nii.gz", study[View.SAX])
         for copy, change in COPIES.items():
-            if (name, copy) in done:
+            if (name, copy) in done or (copy == PRIOR and given.prior is None):
                 continue
             other, found = (study, labels) if change is None else change(study, labels, np.random.default_rng(0))
             if model is not None:
                 found = np.array(model.segment(other[View.SAX]), np.uint8)
                 found[:, :, list(other[View.SAX].missing_slices)] = Structure.UNSEEN
-            done[name, copy] = {"study": name, "copy": copy} | measured(other, found)
+            done[name, copy] = {"study": name, "copy": copy} | measured(other, found, start if copy == PRIOR else None)
             print(" ".join(f"{key} {value}" for key, value in done[name, copy].items()), flush=True)
             if given.out:
                 write_text(given.out, "".join(json.dumps(row) + "\n" for row in done.values()))

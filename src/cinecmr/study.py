@@ -207,7 +207,7 @@ class WallPoints:
     Attributes:
         points: (n, 3) patient RAS, mm.
         radial, circumferential, longitudinal: (n, 3) unit vectors in patient RAS.
-        segments: (n,) AHA segments, 1 to 17.
+        segments: (n,) AHA segments, 1 to 17; 0 where nothing is told of a point's own.
         depth: (n,) share of the way through the wall, 0 at the endocardium, 1 at the epicardium.
         weights: (n,) volume each point stands for, mm3.
         long_axis: (3,) unit vector from apex to base.

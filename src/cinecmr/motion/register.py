@@ -7,7 +7,7 @@ periodic, and exactly zero at end-diastole. The recipe of the tagged-informed pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ from cinecmr.errors import RefusedInput
 from cinecmr.geometry import apply_affine
 from cinecmr.measure.clock import beat_shares
 from cinecmr.motion import beat
-from cinecmr.motion.evidence import Evidence, Picture, around_heart, picture, surfaces, tag_pictures
+from cinecmr.motion.evidence import Evidence, Picture, around_heart, picture, spread, surfaces, tag_pictures
 from cinecmr.motion.field import WallMotion, time_waves
 from cinecmr.motion.shell import MUSCLE, Shell
 from cinecmr.motion.solve import LEAST, Stiffness, Tissue, step, unfolded
@@ -50,7 +50,7 @@ class Sound:
         orders: of the functions around, along and through the wall.
         frequencies: of the waves over the beat.
         levels: widths of smoothing, pixels, and how many Gauss-Newton steps at each.
-        inner: steps of conjugate gradients in each.
+        inner: steps of conjugate gradients in each; half as many from a prior, which begins near the end.
         pixels: that are used of the short axis; of each long-axis view a third as many.
         face_points, tissue_points: on the faces of the wall, and within it.
         short_axis, long_axis: weights of a difference as large as blood from muscle.
@@ -65,18 +65,18 @@ class Sound:
     orders: tuple[int, int, int] = (8, 6, 2)
     frequencies: int = 4
     levels: tuple[tuple[float, int], ...] = ((2.0, 5), (1.0, 3))
-    inner: int = 6
-    pixels: int = 3000
+    inner: int = 12
+    pixels: int = 6000
     face_points: int = 1500
-    tissue_points: int = 1000
-    short_axis: float = 0.5
+    tissue_points: int = 2000
+    short_axis: float = 0.35
     long_axis: float = 1.0
     face: float = 0.6
-    volume: float = 4.0
-    glide: float = 1.0
+    volume: float = 2.8
+    glide: float = 0.7
     edge: float = 0.1
     depths: tuple[float, float] = (-0.15, 1.05)
-    stiffness: float = 10.0
+    stiffness: float = 5.0
     slow: float = 2.0
     tags: float = 0.3
     tag_pixels: int = 500
@@ -136,6 +136,8 @@ def register(
             muscle, or nothing to be seen in most frames.
     """
     settings = settings or Sound()
+    if start is not None:
+        settings = replace(settings, inner=(settings.inner + 1) // 2)
     images = _images(study)
     sax = images[View.SAX]
     beat.check(sax, labels)
@@ -324,7 +326,7 @@ def _muscle(labels: NDArray[np.uint8], affine: Array, shell: Shell) -> Array:
 
 def _tissue_points(labels: NDArray[np.uint8], affine: Array, settings: Sound, rng: np.random.Generator) -> Array:
     index = np.argwhere(np.isin(labels, MUSCLE)).astype(np.float64)
-    index = index[rng.choice(len(index), min(settings.tissue_points, len(index)), replace=False)]
+    index = index[spread(len(index), settings.tissue_points, rng)]
     index[:, 2] += rng.uniform(-0.5, 0.5, len(index))  # between the slices too
     return apply_affine(affine, index)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 FAR_MM = 6.0  # above the highest whole ring: beyond, how thick the wall is and how it thickens is a guess
+NOWHERE = 0  # segment of wall points that belong to none of which anything is told
 _LEFT = 0.5  # of a segment's volume: with no more of it seen, nothing is told of it
 
 
@@ -60,7 +61,10 @@ def _systole(labels: NDArray[np.uint8]) -> list[int]:
 
 
 def without_unseen(wall: WallPoints, there: NDArray[np.bool_]) -> tuple[WallPoints, tuple[Flag, ...]]:
-    """The wall that is seen, and what is said of segments that are not, by half or more: they are left out whole.
+    """The wall that is seen, and what is said of segments that are not, by half or more: nothing is told of them.
+
+    What is seen of them still counts for the whole wall, as of no segment: a segment that is seen by just less than
+    half instead of just more would otherwise change the global strains by several percent.
 
     Args:
         wall: at end-diastole.
@@ -72,17 +76,17 @@ def without_unseen(wall: WallPoints, there: NDArray[np.bool_]) -> tuple[WallPoin
     volume = {n: float(wall.weights[wall.segments == n].sum()) for n in AHA_SEGMENTS}
     left = {n: float(wall.weights[(wall.segments == n) & there].sum()) for n in AHA_SEGMENTS}
     lost = [n for n in AHA_SEGMENTS if volume[n] > 0 and left[n] <= _LEFT * volume[n]]
-    kept = there & ~np.isin(wall.segments, lost)
-    if kept.all():
+    if there.all():
         return wall, ()
-    if not (kept & (wall.segments != CAP)).any():
+    if not (there & (wall.segments != CAP)).any():
         raise RefusedInput("no-wall", "in systole the wall lies where no slice shows a whole ring of it")
     rows = ("points", "radial", "circumferential", "longitudinal", "segments", "depth", "weights")
-    less = replace(wall, **{name: getattr(wall, name)[kept] for name in rows})
+    less = replace(wall, **{name: getattr(wall, name)[there] for name in rows})
+    less = replace(less, segments=np.where(np.isin(less.segments, lost), NOWHERE, less.segments))
     if not lost:
         return less, ()
     said = (
         f"segments {', '.join(map(str, lost))}: in systole their wall lies more than {FAR_MM:.0f} mm above the highest "
-        "slice that shows a whole ring; their strain is not told, and GCS, GRS and GLS leave them out"
+        "slice that shows a whole ring; their strain is not told, and GCS, GRS and GLS leave that part of them out"
     )
     return less, (Flag("strain-not-seen", Severity.FLAG, said),)
