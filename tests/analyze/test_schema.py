@@ -79,9 +79,51 @@ def test_flags_of_reading_come_first_and_none_is_told_twice(heart):
     assert [flag.code for flag in told] == ["missing-slice-bridged", "late"]
 
 
-def test_the_reference_page_is_the_one_the_model_writes():
-    page = Path(__file__).parents[2] / "docs" / "reference" / "findings_json.md"
-    assert page.read_text("utf-8") == schema.document(), (
-        "run: python -m cinecmr.analyze.schema docs/reference/findings_json.md"
-    )
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+KINDS = {"string": str, "integer": int, "number": (int, float), "object": dict, "array": list, "null": type(None)}
+
+
+@pytest.mark.parametrize(
+    ("name", "made"), [("findings_json.md", schema.document), ("findings.schema.json", schema.json_schema)]
+)
+def test_the_reference_is_that_of_the_model(name, made):
+    assert (REFERENCE / name).read_text("utf-8") == made(), "run: python -m cinecmr.analyze.schema docs/reference"
     assert all(f"`{key}`" in schema.document() for key in schema.FindingsFile.model_fields)
+
+
+def fits(value, rule, whole):
+    """Whether a value is what a JSON Schema says, as far as ours says anything."""
+    if "$ref" in rule:
+        return fits(value, whole["$defs"][rule["$ref"].rpartition("/")[2]], whole)
+    if "anyOf" in rule:
+        return any(fits(value, one, whole) for one in rule["anyOf"])
+    if ("const" in rule and value != rule["const"]) or ("enum" in rule and value not in rule["enum"]):
+        return False
+    if "type" in rule and (not isinstance(value, KINDS[rule["type"]]) or isinstance(value, bool)):
+        return False
+    if isinstance(value, list):
+        items = rule.get("prefixItems", [rule.get("items", {})] * len(value))
+        return len(items) == len(value) and all(fits(*pair, whole) for pair in zip(value, items, strict=True))
+    if isinstance(value, dict):
+        known, more = rule.get("properties", {}), rule.get("additionalProperties", {})
+        if rule.get("required", []) and not set(rule["required"]) <= set(value):
+            return False
+        rules = {key: known.get(key, more) for key in value}
+        return all(one is not False and fits(value[key], one, whole) for key, one in rules.items())
+    return True
+
+
+def test_a_file_fits_the_published_schema_and_a_changed_one_does_not(heart):
+    whole = json.loads((REFERENCE / "findings.schema.json").read_text("utf-8"))
+    told = json.loads(
+        schema.to_file_model(heart.study, heart.found, provenance=PROVENANCE, truth=heart.truth).to_json()
+    )
+    assert fits(told, whole, whole)
+    for change in (
+        {"status": "well"},
+        {"grade": "severe"},
+        {"measurements": {"LVEF": {"value": "58"}}},
+        {"flags": None},
+    ):
+        assert not fits(told | change, whole, whole)
+    assert not fits({key: value for key, value in told.items() if key != "flags"}, whole, whole)

@@ -3,9 +3,12 @@
 import stat
 import zipfile
 
+import numpy as np
 import pytest
 
+from cinecmr.anatomy import View
 from cinecmr.errors import RefusedInput
+from cinecmr.io import nifti, reading
 from cinecmr.io.archive import pack, unpack, unpacked
 
 
@@ -18,14 +21,30 @@ def test_what_is_packed_unpacks_and_equal_files_make_equal_archives(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == files
 
 
-@pytest.mark.parametrize("name", ["../evil.dcm", "/evil.dcm", "a/../../evil.dcm", "..\\evil.dcm", "C:/evil.dcm"])
-def test_an_entry_that_points_outside_is_refused_and_nothing_is_unpacked(tmp_path, name):
+@pytest.mark.parametrize("name", ["../evil.dcm", "/evil.dcm", "a/../../evil.dcm", "..\\evil.dcm", "C:/evil.dcm", "."])
+@pytest.mark.parametrize("limit", [2 << 20, 1])
+def test_an_entry_that_points_outside_is_refused_by_its_cause_and_nothing_is_unpacked(tmp_path, name, limit):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("good.dcm", b"x")
         archive.writestr(name, b"x")
-    with pytest.raises(RefusedInput, match="points outside it; nothing was unpacked"):
-        unpack(tmp_path / "a.zip", tmp_path / "in" / "out")
+    with pytest.raises(RefusedInput, match="outside it; nothing was unpacked: entry 2 of 2 has a path that leaves"):
+        unpack(tmp_path / "a.zip", tmp_path / "in" / "out", limit_bytes=limit)
     assert [path.name for path in tmp_path.rglob("*")] == ["a.zip"]
+
+
+def test_a_folder_of_nothing_but_archives_is_what_they_hold(tmp_path, tiny_heart):
+    image = tiny_heart.image
+    (tmp_path / "study").mkdir()
+    nifti.write_image(tmp_path / "heart.nii.gz", image.data, image.affine, image.times)
+    whole = {"heart.nii.gz": (tmp_path / "heart.nii.gz").read_bytes()}
+    pack(tmp_path / "study" / "sax.zip", whole)
+    np.testing.assert_array_equal(reading.read(tmp_path / "study")[View.SAX].data, image.data)
+    pack(tmp_path / "study" / "sax.zip", {f"../../{name}": data for name, data in whole.items()})
+    with pytest.raises(RefusedInput, match=r"sax\.zip holds an entry that points outside it"):
+        reading.read(tmp_path / "study")
+    (tmp_path / "study" / "notes.txt").write_text("an archive beside other files is not opened")
+    with pytest.raises(RefusedInput, match="1 zip archive, not opened"):
+        reading.read(tmp_path / "study")
 
 
 def test_a_link_is_refused(tmp_path):

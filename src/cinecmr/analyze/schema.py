@@ -1,11 +1,12 @@
 """`findings.json` as a strict model: what every run writes, and the only source of the report and the table.
 
 `to_file_model` turns a `Study` and its `Findings` into a `FindingsFile`; `document` writes its reference page.
-The page in docs/reference is made by `python -m cinecmr.analyze.schema docs/reference/findings_json.md`.
+The page in docs/reference is made by `python -m cinecmr.analyze.schema docs/reference`.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 import sys
@@ -336,7 +337,8 @@ def document() -> str:
         "Times are in seconds, volumes in ml, mass in g, lengths in mm; there is no NaN: unknown is `null`. "
         "A number that was withheld is absent from `measurements`, and a flag of severity `refuse` says why.",
         "",
-        "This page is written by `python -m cinecmr.analyze.schema docs/reference/findings_json.md`.",
+        "This page, and the JSON Schema beside it ([findings.schema.json](findings.schema.json)) against which any "
+        "program can check a file, are written by `python -m cinecmr.analyze.schema docs/reference`.",
         "",
     ]
     for model in _models(FindingsFile):
@@ -358,6 +360,13 @@ def document() -> str:
         "",
     ]
     return "\n".join(parts)
+
+
+def json_schema() -> str:
+    """The JSON Schema (draft 2020-12) of what `FindingsFile.to_json` writes."""
+    told = FindingsFile.model_json_schema(mode="serialization")
+    named = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"cinecmr-findings-{SCHEMA_VERSION}"}
+    return json.dumps(named | told, indent=1) + "\n"
 
 
 def _summary(model: type[BaseModel]) -> str:
@@ -403,4 +412,5 @@ def _type(annotation: Any) -> str:
 if __name__ == "__main__":
     from cinecmr.io import files
 
-    files.write_text(Path(sys.argv[1]), document())
+    for name, text in (("findings_json.md", document()), ("findings.schema.json", json_schema())):
+        files.write_text(Path(sys.argv[1]) / name, text)

@@ -73,7 +73,19 @@ def unpacked(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _judge(path: Path, entries: list[zipfile.ZipInfo], limit_bytes: int) -> None:
-    """Refuse before anything is written; no entry unpacks to more than it states."""
+    """Refuse before anything is written; no entry unpacks to more than it states. What points outside comes first."""
+    for number, info in enumerate(entries, 1):
+        name = PurePosixPath(info.filename)
+        outside = not name.parts or name.is_absolute() or ".." in name.parts
+        outside = outside or "\\" in info.filename or ":" in name.parts[0]
+        link = stat.S_ISLNK(info.external_attr >> 16)
+        if outside or link:
+            what = "is a link and" if link else "has a path that leaves the archive (.., / or a drive) and"
+            raise RefusedInput(
+                "unsafe-archive",
+                f"{path} holds an entry that points outside it; nothing was unpacked: entry {number} of {len(entries)} "
+                f"{what} could write elsewhere; pack the study again, by names without a path",
+            )
     total = sum(info.file_size for info in entries)
     if len(entries) > LIMIT_FILES or total > limit_bytes:
         raise RefusedInput(
@@ -85,11 +97,6 @@ def _judge(path: Path, entries: list[zipfile.ZipInfo], limit_bytes: int) -> None
         raise RefusedInput(
             "unsafe-archive", f"{path} unpacks to more than {LIMIT_RATIO} times its size, which no study does"
         )
-    for info in entries:
-        name = PurePosixPath(info.filename)
-        outside = name.is_absolute() or ".." in name.parts or "\\" in info.filename or ":" in name.parts[0]
-        if outside or stat.S_ISLNK(info.external_attr >> 16):
-            raise RefusedInput("unsafe-archive", f"{path} holds an entry that points outside it; nothing was unpacked")
 
 
 def pack(path: Path, files: Mapping[str, bytes]) -> None:

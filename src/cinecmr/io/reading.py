@@ -23,7 +23,7 @@ def read(path: Path | str, *, keep_id: bool = False, sax: str | None = None, rr_
 
     Args:
         path: a DICOM folder (any nesting and names), a NIfTI file (3-D or 4-D), a folder of NIfTI files, or a .zip
-            of any of these (see `cinecmr.io.archive`).
+            of any of these, or a folder of nothing but .zip (see `cinecmr.io.archive`).
         keep_id: name the subject by its identifier instead of a hash of it.
         sax: what to use as short axis where the choice is wrong: DICOM series numbers with commas between, a series
             UID or part of a description; part of a NIfTI file's name.
@@ -60,15 +60,29 @@ def inspect(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Path]:
-    """Where the files lie: the path itself, or for an archive a folder that is gone afterwards."""
-    if not (path.is_file() and path.suffix.lower() == ".zip"):
+    """Where the files lie: the path itself, or for archives a folder that is gone afterwards."""
+    archives = _archives(path)
+    if not archives:
         yield path
         return
-    with unpacked([path]) as place:
+    with unpacked(archives) as place:
         try:
             yield place
         except RefusedInput as refusal:  # the person knows the archive, not where it was unpacked
             raise RefusedInput(refusal.code, refusal.message.replace(str(place), str(path))) from None
+
+
+def _archives(path: Path) -> list[Path]:
+    """The archive itself, or those of a folder that holds nothing else."""
+    found = [path] if path.is_file() else []
+    for folder, _, names in os.walk(path):
+        for name in names:
+            if name.startswith("."):
+                continue
+            if not name.lower().endswith(".zip"):
+                return []
+            found.append(Path(folder) / name)
+    return sorted(one for one in found if one.suffix.lower() == ".zip")
 
 
 def _existing(path: Path | str) -> Path:
