@@ -271,6 +271,20 @@ def test_numbers_that_labels_alone_do_not_give_stay_until_contours_change_and_ar
         assert flag.message.startswith("GLS do not follow from labels alone")
 
 
+def test_numbers_that_labels_no_longer_give_do_not_stay_on_disk(folder, grown):
+    path = folder / "labels_sax.nii.gz"
+    labels = nib.load(path)
+    kept = np.asarray(labels.dataobj)
+    nib.save(
+        nib.Nifti1Image(np.where(kept == Structure.RV, 0, kept).astype(np.uint8), labels.affine, labels.header), path
+    )
+    before = on_disk(folder)
+    desk = Desk(folder)
+    assert [name for name in on_disk(folder) if name.startswith("RV")] == []
+    assert on_disk(folder)["LVEF"] == before["LVEF"]
+    assert not desk.beyond
+
+
 def test_the_models_intervals_hold_for_its_own_labels_only(folder, grown, tiny_heart):
     limits = {"LVEDV": sureness.Limits(low=-0.1, high=0.1, relative=True, studies=40)}
     sure = sureness.Sureness(model="drawn", sha256="ab" * 32, level=0.9, data="made", limits=limits)

@@ -21,6 +21,7 @@ import numpy as np
 from cinecmr.analyze import dicom_out, motion, pipeline, report, session, strain_page
 from cinecmr.analyze.display import display_axes, heart_box, slices_from_base
 from cinecmr.analyze.given import KeptLongAxis
+from cinecmr.analyze.words import TITLES, group
 from cinecmr.anatomy import Contrast, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
@@ -92,7 +93,7 @@ class Desk:
         self.first = self._first_numbers()
         due = (out / DUE).read_text("utf-8") if (out / DUE).is_file() else ""
         self.strained = (out / motion.FILES[0]).is_file() or _STRAIN in due
-        self.beyond = self._told().keys() - self.found.measurements.keys() - self.first.keys()
+        self.beyond = self._told().keys() - self.found.measurements.keys() - self.first.keys() - self._of_labels()
         if (out / DUE).exists() or not self._as_written():
             self._keep()
             self.export()
@@ -307,10 +308,17 @@ class Desk:
         except (OSError, ValueError, KeyError, TypeError):
             return {}
 
+    def _of_labels(self) -> set[str]:
+        """Names of the numbers that follow from labels; where they do not, the number is withheld."""
+        beside = set() if self.long_axis else {"Long axis and atria"}
+        return {name for name in TITLES if group(name) not in beside}
+
     def _as_written(self) -> bool:
         """Whether the numbers on disk are those of the labels on disk; an editor may have changed the labels."""
         told, now = self._told(), {name: one.value for name, one in self.found.measurements.items()}
-        return now.keys() <= told.keys() and all(np.isclose(told[name], now[name], rtol=1e-9) for name in now)
+        if now.keys() - told.keys() or (told.keys() - now.keys()) & self._of_labels():  # as many, and none withheld
+            return False
+        return all(np.isclose(told[name], now[name], rtol=1e-9) for name in now)
 
 
 def _differences(before: Findings, after: Findings) -> dict[str, list[float | None]]:
