@@ -27,11 +27,20 @@ def request(hearts, out, name="Smith^John_0", **more):
             "key": KEY, "labels": str(folder / "sax_gt.nii.gz")} | more  # fmt: skip
 
 
+ENDLESS = """
+import sys, time
+sys.addaudithook(lambda event, found: event == "open" and "endless_9" in str(found[0]) and time.sleep(600))
+"""
+
+
 @pytest.fixture
-def endless(hearts, tmp_path):
-    """A cohort of two, and a third study without labels, which a network takes long to find."""
+def endless(hearts, tmp_path, monkeypatch):
+    """A cohort of two, and a third study whose files never end."""
     made = hearts(2)
     shutil.copytree(made.folder / next(iter(made.ml)), made.folder / "endless_9")
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "sitecustomize.py").write_text(ENDLESS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "slow"))
     return made
 
 
@@ -50,7 +59,7 @@ def test_one_process_measures_study_after_study(hearts, tmp_path):
 def test_a_study_that_takes_too_long_ends_and_the_next_is_measured(endless, tmp_path):
     bench, limit = Bench(), settings(time_limit_s=25.0)
     started = time.monotonic()
-    hung = bench.measure(request(endless, tmp_path / "out", "endless_9", labels=""), Settings(time_limit_s=1.0))
+    hung = bench.measure(request(endless, tmp_path / "out", "endless_9"), settings(time_limit_s=1.0))
     assert (hung["state"], hung["cause"], hung["attempts"]) == ("failed", "time-limit", 1)
     assert time.monotonic() - started < 120
     assert bench.measure(request(endless, tmp_path / "out"), limit)["state"] in ("done", "flagged")
@@ -75,14 +84,36 @@ def test_a_process_that_is_killed_again_and_again_is_entered_as_such(endless, tm
             return super().measure(asked)
 
     monkeypatch.setattr("cinecmr.cohort.isolation.Child", Mortal)
-    found = Bench().measure(request(endless, tmp_path / "out", "endless_9", labels=""), Settings())
+    found = Bench().measure(request(endless, tmp_path / "out", "endless_9"), settings())
     assert (found["state"], found["cause"], found["attempts"]) == ("failed", "process-died", 3)
     assert len(made) == 3
 
 
+@pytest.mark.parametrize("deaths", [2, 3])
+def test_a_process_that_is_killed_while_it_begins_is_begun_three_times(hearts, tmp_path, monkeypatch, deaths):
+    begun = []
+
+    class Frail(Child):
+        def _tell(self, content):
+            if len(begun) < deaths:
+                begun.append(self._process.pid)
+                self._process.kill()
+            super()._tell(content)
+
+    monkeypatch.setattr("cinecmr.cohort.isolation.Child", Frail)
+    bench, asked = Bench(), request(hearts(1), tmp_path / "out")
+    if deaths == 3:
+        with pytest.raises(RefusedInput, match="ended before the model was loaded"):
+            bench.measure(asked, settings())
+        return
+    found = bench.measure(asked, settings())
+    bench.close()
+    assert (found["state"] in ("done", "flagged"), found["attempts"]) == (True, 1)
+
+
 def test_a_process_whose_worker_is_gone_goes_too_and_takes_its_unpacked_files_along(endless, tmp_path):
-    child = Child(Settings())
-    asking = threading.Thread(target=child.measure, args=(request(endless, tmp_path, "endless_9", labels=""),))
+    child = Child(settings())
+    asking = threading.Thread(target=child.measure, args=(request(endless, tmp_path, "endless_9"),))
     asking.start()
     time.sleep(0.5)
     scratch = Path(child._scratch)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cinecmr.errors import RefusedInput
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE = "15s"  # for a scheduler to answer
+STARTS = 3  # of a cluster on this machine
 LOST_WORKERS = 10  # that a study may survive before it is taken for the cause
 
 
@@ -90,10 +92,14 @@ def libraries() -> tuple[Any, Any]:
 def _local(where: Where, threads: int, scratch: str) -> Any:
     """Workers on this machine that listen to it alone; their memory is watched study by study, not by Dask."""
     count = where.workers or (_gpus() if where.gpu else max((os.cpu_count() or 1) // threads, 1))
-    return libraries()[1].LocalCluster(
-        n_workers=count, threads_per_worker=1, processes=True, memory_limit=0, dashboard_address=None,
-        host="127.0.0.1", local_directory=scratch, silence_logs=logging.CRITICAL,
+    making = partial(
+        libraries()[1].LocalCluster, n_workers=count, threads_per_worker=1, processes=True, memory_limit=0,
+        dashboard_address=None, host="127.0.0.1", local_directory=scratch, silence_logs=logging.CRITICAL,
     )  # fmt: skip
+    for _ in range(STARTS - 1):
+        with suppress(RuntimeError):  # a worker was lost before it had begun
+            return making()
+    return making()
 
 
 def _gpus() -> int:

@@ -31,6 +31,10 @@ ATTEMPTS = 3  # for a study whose process dies: it may have been killed for anot
 TIRED = 0.6  # share of the memory limit beyond which an idle child is replaced by a new one
 
 
+class DiedEarly(RefusedInput):
+    """A process ended before it could measure, and did not say why: it may have been killed for another reason."""
+
+
 class Child:
     """A process that measures one study after another.
 
@@ -61,7 +65,8 @@ class Child:
         if "ready" not in answer:
             self.close()
             message = answer.get("message", f"its process ended before the model was loaded ({answer.get('died')})")
-            raise RefusedInput(answer.get("broken", "model-unusable"), message)
+            kind = DiedEarly if answer.get("died") == "process-died" else RefusedInput
+            raise kind(answer.get("broken", "model-unusable"), message)
 
     def measure(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """What `one.measure` answers, or {"died": cause}; then the child is gone."""
@@ -129,6 +134,14 @@ class Child:
             return 0.0
 
 
+def _begun(settings: Settings) -> Child:
+    """A new child; one that dies while it begins is begun again, as often as a study is tried."""
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(DiedEarly):
+            return Child(settings)
+    return Child(settings)
+
+
 class Bench:
     """The children of one worker, each for one kind of settings; made when needed, used again when idle."""
 
@@ -175,7 +188,7 @@ class Bench:
         if child is not None and not child.is_fit:
             child.close()
             child = None
-        return child or Child(settings)
+        return child or _begun(settings)
 
     def _give_back(self, child: Child, settings: Settings) -> None:
         if not child.is_fit:
