@@ -1,6 +1,7 @@
 """Files that are passed on tell nobody who was imaged; pictures that may are held back."""
 
 import csv
+import shutil
 from dataclasses import replace
 from importlib.resources import files
 
@@ -17,15 +18,21 @@ from cinecmr.io.deidentify import share
 from cinecmr.phantom.dicom_files import write_dicom
 
 
-@pytest.fixture
-def ward(tmp_path, short_ball):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, short_ball):
     """A study as DICOM, with identifiers planted; and the words."""
-    folder = tmp_path / "ward" / "Qwertzman^Ada"
+    folder = tmp_path_factory.mktemp("written")
     image = short_ball.image  # with the noise that every picture has
     noisy = image.data + np.random.default_rng(1).integers(0, 200, image.data.shape, dtype=np.int16)
     images = {(View.SAX, Contrast.CINE): replace(image, data=noisy)}
     write_dicom(replace(short_ball.study, images=images), folder, seed=3)
     return folder, plant(folder)
+
+
+@pytest.fixture
+def ward(written, tmp_path):
+    """A copy of it in the folder of a person."""
+    return shutil.copytree(written[0], tmp_path / "ward" / "Qwertzman^Ada"), written[1]
 
 
 def test_of_fifty_identifiers_none_is_in_the_copies(ward, tmp_path):
