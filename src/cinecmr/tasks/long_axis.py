@@ -36,6 +36,7 @@ KINDS = len(CODES) + 1  # and blood in vessels (`long_axis_frames.VESSEL`), whic
 MARKS = {"mitral": (0, 1), "apex": (2,), "tricuspid": (3, 4)}  # which of a frame's five points each output shows
 DICE_NAMES = ("dice_rv", "dice_myo", "dice_lv", "dice_la", "dice_ra", "dice_vessels")
 SUREST = 0.1  # height of a hill below which there is no point
+_RIDGE_PX = 2.5  # a summit is the highest place within this
 _ENTROPY_WEIGHT = 4.0  # a hill covers a hundredth of the picture: its cross-entropy is small beside its overlap
 
 
@@ -212,14 +213,16 @@ def summits(heat: NDArray[np.float32], count: int, apart: float, least: float = 
     Returns:
         (count, 2) pixels, NaN for those that are not there.
     """
-    left, found = heat.copy(), np.full((count, 2), np.nan)
+    left, found, number = heat.copy(), np.full((count, 2), np.nan), 0
     x, y = np.indices(heat.shape)
-    for number in range(count):
-        if left.max() < least:
-            break
+    while number < count and left.max() >= least:
         top = np.unravel_index(int(left.argmax()), heat.shape)
-        found[number] = peak(np.where(np.hypot(x - top[0], y - top[1]) < apart, heat, 0))
-        left[np.hypot(x - top[0], y - top[1]) < apart] = 0
+        far = np.hypot(x - top[0], y - top[1])
+        left[far < apart] = 0
+        if heat[far < _RIDGE_PX].max() > heat[top]:  # the shoulder of a wide hill that was found before
+            continue
+        found[number] = peak(np.where(far < apart, heat, 0))
+        number += 1
     return found
 
 

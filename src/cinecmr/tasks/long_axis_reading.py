@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from cinecmr.anatomy import Landmark, Structure, View
 from cinecmr.geometry import apply_affine
-from cinecmr.measure.hinges import POINTS, TRICUSPID, lateral_end, ordered
+from cinecmr.measure.hinges import POINTS, TRICUSPID, lateral_end, mitral_ends, ordered, valve_ends
+from cinecmr.tasks.hinge_paths import followed
 from cinecmr.tasks.long_axis import CODES, KINDS, MARKS, summits
 from cinecmr.tasks.reading import Asking, over_time, over_turns, percentile_scaled
 from cinecmr.tasks.segmentation import standardised
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _APART_MM = 9.0  # the hinges of one valve are never nearer
+_CANDIDATES = 4  # places that may be one valve's hinges
 _GAP_PX = 3
 _BULK_MM = 20.0  # over which the heart's mass is gathered where it is looked for
 
@@ -123,21 +125,37 @@ class LongAxisReader:
         if image.view not in POINTS:
             return {}
         apart = _APART_MM / self.settings.pixel_mm
-        heats = np.stack([mean[KINDS:].numpy() for mean in means])
-        found = {
-            name: np.stack([_on_image(summits(heat, len(which), apart), window, image) for heat in heats[:, number]])
-            for number, (name, which) in enumerate(MARKS.items())
-        }
+        heats = dict(zip(MARKS, np.stack([mean[KINDS:].numpy() for mean in means], axis=1), strict=True))
         first, second, apex = POINTS[image.view]
+        borders = valve_ends(codes, image.affine), mitral_ends(codes, image.affine)
+        ends = _hinges(heats["mitral"], apart, window, image, borders)
+        seen = np.where((codes == Structure.RV).any(axis=3), Structure.RV, Structure.BACKGROUND)  # in any frame
         both = np.stack([
-            ordered(ends, codes[..., t], image.affine, image.view) for t, ends in enumerate(found["mitral"])
+            ordered(two, codes[..., t] if (codes[..., t] == Structure.RV).any() else seen, image.affine, image.view)
+            for t, two in enumerate(ends)
         ])  # fmt: skip
-        marks = {first: both[:, 0], second: both[:, 1], apex: found["apex"][:, 0]}
+        tops = [summits(heat, 1, apart) for heat in heats["apex"]]
+        marks = {
+            first: both[:, 0],
+            second: both[:, 1],
+            apex: np.concatenate([_on_image(t, window, image) for t in tops]),
+        }
         if image.view is View.LAX_4C:
-            lateral = lateral_end(found["tricuspid"], codes, image.affine)
-            other = found["tricuspid"].sum(axis=1) - lateral
-            marks |= dict(zip(TRICUSPID, (other, lateral), strict=True))
+            border = valve_ends(codes, image.affine, Structure.RV, Structure.RA)
+            ends = _hinges(heats["tricuspid"], apart, window, image, (border,))
+            lateral = lateral_end(ends, codes, image.affine)
+            marks |= dict(zip(TRICUSPID, (ends.sum(axis=1) - lateral, lateral), strict=True))
         return marks
+
+
+def _hinges(heats: NDArray[np.float32], apart: float, window: Window, image: Image, ends: tuple[Array, ...]) -> Array:
+    """(t, 2, 3) patient RAS mm of one valve's hinges, from its hills (t, x, y) and where labels say that they are."""
+    tops = [summits(heat, _CANDIDATES, apart) for heat in heats]
+    tops = [top[np.isfinite(top).all(axis=1)] for top in tops]
+    heights = [
+        heat[tuple(np.rint(top).astype(int).T)].astype(np.float64) for heat, top in zip(heats, tops, strict=True)
+    ]
+    return followed([_on_image(top, window, image) for top in tops], heights, ends)
 
 
 def tidy(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
