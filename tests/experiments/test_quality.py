@@ -1,6 +1,8 @@
 """Faults put into drawn hearts are the faults they are called, and the table counts what the checks say of them."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -8,8 +10,21 @@ import pytest
 
 from cinecmr.anatomy import Structure
 from cinecmr.experiments import quality
-from cinecmr.experiments.quality import FAULTS, NONE, Seen, look, table
+from cinecmr.experiments.quality import (
+    FAULTS,
+    FIXED,
+    NONE,
+    SIGNS,
+    Seen,
+    breaks,
+    left_out,
+    look,
+    set_limits,
+    shipped,
+    table,
+)
 
+RESULT = Path(__file__).parents[2] / "results" / "quality" / "quality.json"
 AFFINE = np.diag([1.5, 1.5, 10.0, 1.0])
 
 
@@ -88,3 +103,45 @@ def test_a_folder_of_expert_maps_becomes_a_page(tmp_path):
     assert kept["faults"]["a slice lost"] == {"maps": 1, "flagged": 1, "withheld": 1}
     assert "False alarms: none" in lines
     assert "0 of 1, 0.0 (0.0 to 97.5) %" in "\n".join(lines)
+
+
+def readings(people, rng, spread=1.0):
+    """Maps of people whose signs are drawn, one a phase."""
+    drawn = 0.05 * rng.gamma(2.0, spread, (people, 2, len(SIGNS)))
+    drawn[..., : len(FIXED)] = 0
+    return [
+        Seen(f"p{n}", phase, NONE, (), (), tuple(drawn[n, i]))
+        for n in range(people)
+        for i, phase in enumerate(("ED", "ES"))
+    ]
+
+
+def test_one_reading_in_twenty_breaks_a_limit_and_every_sign_is_as_strict_as_the_others():
+    rng = np.random.default_rng(2)
+    known = readings(60, rng)
+    limits = set_limits(known)
+    assert sum(breaks(one, limits) for one in known) == 6  # of 120
+    values = np.array([one.signs for one in known if one.phase == "ED"])[:, len(FIXED) :]
+    middle, tenth = np.median(values, axis=0), np.quantile(values, 0.9, axis=0)
+    times = (limits["ED"][len(FIXED) :] - middle) / (tenth - middle)
+    np.testing.assert_allclose(times, times[0])
+
+
+def test_people_left_out_are_held_against_limits_of_the_others():
+    rng = np.random.default_rng(3)
+    seen = readings(40, rng)
+    strange = [replace(one, signs=tuple(5 * np.array(one.signs))) for one in seen[:2]]
+    faulty = [replace(one, fault="torn", signs=tuple(9.0 for _ in SIGNS)) for one in seen]
+    counts = left_out([*strange, *seen[2:], *faulty])
+    assert (counts["maps"], counts["faults"], counts["caught"]) == (80, 80, 80)
+    limits = set_limits(seen[2:])
+    alone = sum(breaks(one, limits) for one in strange)
+    assert alone <= counts["alarms"] <= 16
+
+
+@pytest.mark.skipif(not RESULT.is_file(), reason="results/quality is part of the checkout alone")
+def test_the_shipped_limits_are_those_of_the_rule():
+    maps = json.loads(RESULT.read_text())["maps"]
+    known = [Seen(**{**one, "signs": tuple(one["signs"])}) for one in maps if one["fault"] == NONE]
+    for phase, limits in set_limits(known).items():
+        np.testing.assert_allclose(shipped()[phase], limits, atol=6e-4, err_msg=phase)
