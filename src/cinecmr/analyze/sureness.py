@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -137,6 +138,11 @@ class Sureness(_Strict):
                 factor = told[name].value / told[of].value
                 told[name] = replace(told[name], interval=(low * factor, high * factor))
         return told
+
+    def seeds(self) -> set[int]:
+        """Of the synthetic hearts it was learned from."""
+        ranges = re.findall(r"seeds (\d+) to (\d+)", self.data)
+        return {seed for first, last in ranges for seed in range(int(first), int(last) + 1)}
 
     def words(self) -> str:
         """For the report: where the intervals come from, and where they are not proven."""
@@ -293,12 +299,12 @@ def calibrate(evaluations: Sequence[Path], check: Sequence[Path], name: str, sha
     Raises:
         RefusedInput: other weights (`other-weights`), no evaluation, too few studies, or one heart in both.
     """
-    learned, data, seeds = _gather(evaluations, name, sha256)
+    learned, data, seeds = gather(evaluations, name, sha256)
     found = learn(learned, name, sha256, data)
     found = found.model_copy(update={"slices": learn_slices(read_slices(evaluations))})
     told = "held out of the same studies in tenths"
     if check:
-        others, told, more = _gather(check, name, sha256)
+        others, told, more = gather(check, name, sha256)
         if seeds & more:
             raise RefusedInput("same-subjects", f"seed {min(seeds & more)} is in both: coverage needs other hearts")
         found = cover(found, others)
@@ -306,7 +312,12 @@ def calibrate(evaluations: Sequence[Path], check: Sequence[Path], name: str, sha
     return [f"90 % intervals of {name}, {data}; coverage: {told}", "", *_table(found), *_of_slices(found, check)]
 
 
-def _gather(files: Sequence[Path], name: str, sha256: str) -> tuple[dict[str, Pairs], str, set[int]]:
+def gather(files: Sequence[Path], name: str, sha256: str) -> tuple[dict[str, Pairs], str, set[int]]:
+    """Numbers found and true of several evaluations, what the studies are, and their seeds.
+
+    Raises:
+        RefusedInput: of other weights (`other-weights`), or one heart in two of them (`same-subjects`).
+    """
     pairs: dict[str, Pairs] = {}
     words, seeds = list[str](), set[int]()
     for file in files:

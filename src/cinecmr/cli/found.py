@@ -182,6 +182,23 @@ def evaluate_quality(
         print(line)
 
 
+@evaluate_app.command("coverage")
+def evaluate_coverage(
+    evaluations: Annotated[list[Path], typer.Argument(metavar="EVALUATION ...", help="of `cinecmr evaluate phantom`")],
+    out: OutFolder,
+    models: ModelName = DEFAULT_MODEL,
+    real: Annotated[Path | None, typer.Option(help="labels.json of `cinecmr evaluate labels`: its EF")] = None,
+) -> None:
+    """Count how often the truth lies in a model's intervals.
+
+    On hearts that they were not learned from, with the exact interval of each share.
+    """
+    from cinecmr.experiments import interval_coverage
+
+    for line in interval_coverage.run(models, evaluations, out, real):
+        print(line)
+
+
 @evaluate_app.command("confidence")
 def evaluate_confidence(
     out: OutFolder,
