@@ -8,6 +8,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # two processes, each with whole test files, so that their fixtures are made once
 TOGETHER := -n 2 --dist loadfile
+# compiled files are kept, also where the shell says otherwise: every process of the tests would compile them again
+export PYTHONDONTWRITEBYTECODE :=
 # each of one thread: threads of two processes on two cores wait for each other longer than they compute
 test quick check: export OMP_NUM_THREADS := 1
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy and torch: processes beside each other have one core each
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
