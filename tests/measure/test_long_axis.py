@@ -192,3 +192,14 @@ def test_stacks_and_other_frames_are_refused():
         la.outline(np.repeat(labels, 2, axis=2), affine, Structure.LA, ends)
     with pytest.raises(ValueError, match=r"ends of a valve must be \(1, 2, 3\)"):
         la.outline(labels, affine, Structure.LA, np.repeat(ends, 2, axis=0))
+
+
+def test_an_atrium_that_lies_away_from_its_valve_does_not_begin_there():
+    labels = np.zeros((60, 60, 1, 3), np.uint8)
+    labels[20:40, 30:50, 0, 0] = Structure.LA
+    labels[20:40, 38:58, 0, 1] = Structure.LA  # 8 pixels of 2 mm above its valve
+    ends = np.tile(np.array([[40.0, 58.0, 0.0], [80.0, 58.0, 0.0]]), (3, 1, 1))
+    seen = la.begins_at_valve(labels, np.diag([2.0, 2.0, 8.0, 1.0]), Structure.LA, ends)
+    assert seen.tolist() == [True, False, False]
+    ends[0, 0] = np.nan
+    assert not la.begins_at_valve(labels, np.diag([2.0, 2.0, 8.0, 1.0]), Structure.LA, ends).any()

@@ -117,6 +117,11 @@ class _Beat:
         """(t, ...) of a view's own frames, at the frames of the short axis."""
         return at_shares(values, beat_shares(self.study[view]), self.clock)
 
+    def bridged(self, values: Array, view: View) -> Array:
+        """As `on_clock`, bridging frames at which the value is not known."""
+        known = np.isfinite(values)
+        return at_shares(values[known], beat_shares(self.study[view])[known], self.clock)
+
     def labels(self, view: View) -> NDArray[np.uint8] | None:
         """Of a view in which a heart was found."""
         codes = self.found.labels.get((view, Contrast.CINE))
@@ -158,8 +163,13 @@ class _Beat:
             codes = self.labels(view)
             if ends is None or codes is None or not (codes == structure).any():
                 continue
-            one = long_axis.outline(codes, self.study[view].affine, structure, ends)
-            shown[view] = long_axis.Outline(self.on_clock(one.area, view), self.on_clock(one.length, view))
+            affine = self.study[view].affine
+            seen = long_axis.begins_at_valve(codes, affine, structure, ends)
+            if seen.mean() < _KNOWN_SHARE:
+                continue
+            one = long_axis.outline(codes, affine, structure, ends)
+            area, length = (np.where(seen, values, np.nan) for values in (one.area, one.length))
+            shown[view] = long_axis.Outline(self.bridged(area, view), self.bridged(length, view))
         if View.LAX_4C not in shown:
             return None
         planes = "two- and four-chamber view" if View.LAX_2C in shown else "four-chamber view alone, taken for round"
@@ -169,6 +179,15 @@ class _Beat:
         if not all(name in self.found.landmarks for name in TRICUSPID):
             return None
         return np.stack([self.found.landmarks[name] for name in TRICUSPID], axis=1)
+
+
+def _unseen(structure: Structure) -> Flag:
+    side = "left" if structure is Structure.LA else "right"
+    message = (
+        f"in the four-chamber view the {side} atrium's contour does not begin at its valve in enough frames, or the "
+        "valve was not found: its volumes are not told"
+    )
+    return Flag("atrium-not-seen", Severity.NOTE, message)
 
 
 def base_heights(study: Study, marks: Mapping[Landmark, Array]) -> Array | None:
@@ -226,6 +245,11 @@ def measure(study: Study, found: Findings, source: str) -> Findings:
             curves[structure.name] = atrium[0]
             told |= long_axis.atrial_measurements(structure.name, atrium[0], beat.source, atrium[1])
     kept, flags = long_axis_checks.believable(told)
+    flags += [
+        _unseen(one)
+        for one in (Structure.LA, Structure.RA)
+        if one.name not in curves and beat.labels(View.LAX_4C) is not None
+    ]
     flags += long_axis_checks.length_flags(marks, found.cycle.get("LV_ED"))
     kept |= long_axis.indexed(kept, study.facts)
     return Findings(measurements=kept, curves=curves, flags=tuple(flags))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Marks = Mapping[Landmark, NDArray[np.float64]]
 
+_BEGINS_MM = 10.0  # from the middle of its valve, at which an atrium begins: domed leaflets lie between
 _ELLIPSOID = 8 / (3 * np.pi)  # volume x length over the product of two areas through the long axis
 
 
@@ -126,6 +127,25 @@ def tapse(lateral: Array, axis: Array, ed: int, es: int) -> float:
         es: of its end-systole.
     """
     return float(descent(lateral, axis, ed)[es])
+
+
+def begins_at_valve(labels: NDArray[np.uint8], affine: Array, structure: Structure, ends: Array) -> NDArray[np.bool_]:
+    """(t,) whether an atrium's label comes near the middle of its valve; one that does not lies elsewhere.
+
+    Args:
+        labels: (x, y, 1, t) codes.
+        affine: (4, 4) voxel index to patient RAS, mm.
+        structure: LA or RA.
+        ends: (t, 2, 3) the valve's hinges.
+    """
+    one_slice(labels)
+    found = np.zeros(labels.shape[3], bool)
+    for frame, middle in enumerate(ends.mean(axis=1)):
+        at = np.argwhere(labels[:, :, 0, frame] == structure)
+        if len(at) and np.isfinite(middle).all():
+            places = apply_affine(affine, np.column_stack([at, np.zeros(len(at))]))
+            found[frame] = np.linalg.norm(places - middle, axis=1).min() <= _BEGINS_MM
+    return found
 
 
 def area_length_volume(area: Array | float, other: Array | float, length: Array | float) -> Array:
