@@ -129,7 +129,8 @@ def test_every_row_of_the_papers_names_a_function_and_its_test():
 
 def test_every_test_that_a_note_of_the_papers_names_is_there():
     notes = re.findall(r"`(test_\w+)`", PAPERS.read_text("utf-8"))
-    everything = set().union(*(defined(path) for path in (ROOT / "tests").rglob("test_*.py")))
+    texts = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    everything = set(re.findall(r"^def (test_\w+)", texts, re.MULTILINE))
     assert len(notes) >= 3
     assert set(notes) - everything == set()
 

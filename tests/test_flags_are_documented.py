@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "flags.md"
 
 
+@cache
 def codes_in_source() -> set[str]:
     """First argument of every Flag(...) and RefusedInput(...) of the package; {} stands for a part made at run time."""
     found = set()
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("Flag", "RefusedInput"):
+            called = getattr(node, "func", None)
+            if getattr(called, "attr", getattr(called, "id", "")) in ("Flag", "RefusedInput"):
                 given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "code"), None)
                 if isinstance(given, ast.Constant):
                     found.add(given.value)

@@ -179,19 +179,21 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
     return sorted(found.values(), key=lambda job: job.before is not None)
 
 
+_PACE: dict[tuple[str, str], float] = {}  # seconds a sample of each network met, for all tables of one run
+
+
 def listed(jobs: Sequence[Job], out: Path, device: str) -> list[str]:
     """What will be trained, what is done already, and about how long the rest takes."""
-    pace: dict[str, float] = {}
     lines, total = [], 0.0
     for job in jobs:
         state, told = job.state(out), job.recipe.objective
         kind = hash_of([told.get(name) for name in ("task", "architecture", "view", "width", "sax_size")])
         seconds = 0.0
         if state != "done":
-            if kind not in pace:
-                pace[kind] = seconds_a_sample(job, device)
+            if (kind, device) not in _PACE:
+                _PACE[kind, device] = seconds_a_sample(job, device)
             left = job.recipe.schedule.updates - _done(job, out)
-            seconds = pace[kind] * job.recipe.schedule.batch * left
+            seconds = _PACE[kind, device] * job.recipe.schedule.batch * left
         total += seconds
         cost = "" if state == "done" else f", about {clock(seconds)}"
         lines.append(f"{job.recipe.key}  {state:<6}{job.title}: {job.recipe.schedule.updates} updates{cost}")
