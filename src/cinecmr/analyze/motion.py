@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PRESETS = ("sound", "published")
 FILES = ("motion.json", "strain.csv", "strain.svg", "field.safetensors")
 _COLOURS = {"GCS": "#b4540a", "GRS": "#1d5fa8", "GLS": "#3c7a2b"}
-_WIDTH, _HEIGHT, _EDGE = 460.0, 270.0, 44.0
+_WIDTH, _HEIGHT, _EDGE, _LINE = 460.0, 270.0, 44.0, 13.0
 
 
 @dataclass(frozen=True)
@@ -235,16 +235,29 @@ def drawing(found: Tracked) -> str:
         f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 12}" text-anchor="middle">share of the cycle after end-diastole</text>',
     ]
     for level in np.arange(np.ceil(low / 10) * 10, high + 1, 10):
-        parts.append(f'<text x="{_EDGE - 6}" y="{y(level) + 4:.1f}" text-anchor="end">{level:.0f}</text>')
+        parts.append(
+            f'<text x="{_EDGE - 6}" y="{y(level) + 4:.1f}" text-anchor="end">{level + 0.0:.0f}</text>'
+        )  # not "-0"
+    tops = {name: peak(curve[order], shares) for name, curve in curves.items()}
+    places = _apart({name: y(top.value) + (12 if top.value < 0 else -6) for name, top in tops.items()})
     for name, curve in curves.items():
         line = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in zip(shares, curve[order], strict=True) if np.isfinite(v))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{_COLOURS[name]}" stroke-width="2"/>')
-        at = int(np.nanargmax(np.abs(curve[order])))
-        parts.append(
-            f'<text x="{x(shares[at]):.1f}" y="{y(curve[order][at]) - 6:.1f}" fill="{_COLOURS[name]}">'
-            f"{name} {curve[order][at]:.1f} %</text>"
-        )
+        if np.isfinite(tops[name].value):
+            parts.append(
+                f'<text x="{x(tops[name].time):.1f}" y="{places[name]:.1f}" fill="{_COLOURS[name]}">'
+                f"{name} {tops[name].value:.1f} %</text>"
+            )
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _apart(heights: dict[str, float]) -> dict[str, float]:
+    """Heights of names, each moved down until it is a line away from the one above."""
+    found: dict[str, float] = {}
+    lowest = -np.inf
+    for name in sorted(heights, key=lambda one: heights[one]):
+        lowest = found[name] = max(heights[name], lowest + _LINE)
+    return found
 
 
 def write(out: Path, found: Tracked) -> list[Path]:
