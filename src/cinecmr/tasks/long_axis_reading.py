@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _APART_MM = 9.0  # the hinges of one valve are never nearer
 _CANDIDATES = 4  # places that may be one valve's hinges
 _GAP_PX = 3
+_VENTRICLE = {Structure.LA: Structure.LV, Structure.RA: Structure.RV}  # below each atrium
 _BULK_MM = 20.0  # over which the heart's mass is gathered where it is looked for
 
 
@@ -161,6 +162,8 @@ def _hinges(heats: NDArray[np.float32], apart: float, window: Window, image: Ima
 def tidy(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """One heart: the largest piece of all that is labelled, of each structure its own largest piece, holes filled.
 
+    Of an atrium the piece that borders most on its ventricle, for one atrium may be taken for the other.
+
     Gaps as wide as leaflets do not part a heart.
 
     Args:
@@ -173,7 +176,8 @@ def tidy(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     result = np.where(heart, codes, 0).astype(np.uint8)
     for structure in CODES[1:]:
         there = result == structure
-        result[there & ~_largest(there)] = Structure.BACKGROUND
+        kept = _beside(there, result == _VENTRICLE[structure]) if structure in _VENTRICLE else _largest(there)
+        result[there & ~kept] = Structure.BACKGROUND
     left = np.isin(result, (Structure.LV, Structure.MYO))
     holes, count = ndimage.label(ndimage.binary_fill_holes(left) & ~left)
     for number in range(1, count + 1):
@@ -181,6 +185,17 @@ def tidy(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         beside = result[ndimage.binary_dilation(hole) & ~hole]
         result[hole] = Structure.LV if (beside == Structure.LV).mean() >= 0.5 else Structure.MYO
     return result
+
+
+def _beside(where: NDArray[np.bool_], ventricle: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The piece with most pixels within a leaflet of a ventricle; the largest where none is so near."""
+    near = where & ndimage.binary_dilation(ventricle, iterations=_GAP_PX)
+    pieces, count = ndimage.label(where)
+    return (
+        np.asarray(pieces == 1 + np.bincount(pieces[near])[1:].argmax())
+        if near.any() and count > 1
+        else _largest(where)
+    )
 
 
 def _largest(where: NDArray[np.bool_]) -> NDArray[np.bool_]:
