@@ -31,7 +31,9 @@ PLAUSIBLE_EDV = (2.0, 900.0)  # ml, newborn to the largest dilated ventricle
 # beyond a quarter, but 26 of all 60 do, ill hearts leaking and basal slices differing; beyond 0.6 lie three of the 60.
 SV_DIFFERENCE = (0.25, 15.0)
 SV_SELDOM = 0.6
-UNSURE = 0.6  # Dice: of slices of which less is to be expected four in five are under 0.7
+# Dice: of slices of which less is to be expected nine in ten are under 0.7, and of those under it seven in ten are
+# told (200 small synthetic studies, of which nine in ten have such a slice: a note, to look there first).
+UNSURE = 0.6
 MASS_DIFFERENCE = 0.2  # between ED and ES; the muscle does not change its mass
 
 
