@@ -101,8 +101,8 @@ def _said(recipe: Recipe, pool: FramePool, settings: LongAxisSettings, scores: d
             "Papillary muscles and trabeculae are counted as blood pool; the aorta has no label.",
             "No real long-axis image with a reader's labels was there to score it on: look at its contours.",
             "Pictures of two real studies were looked at (3 T Siemens 2C, 3C, 4C; one 4C of M&Ms-2): mitral hinges, "
-            "apex and left ventricle as a reader would draw them; a very bright right atrium is missed or taken for the "
-            "left one.",
+            "apex and left ventricle as a reader would draw them; a very bright right atrium is missed or taken for "
+            "the left one.",
         ],
     }
 
