@@ -236,7 +236,7 @@ def drawing(found: Tracked) -> str:
     ]
     for level in np.arange(np.ceil(low / 10) * 10, high + 1, 10):
         parts.append(
-            f'<text x="{_EDGE - 6}" y="{y(level) + 4:.1f}" text-anchor="end">{level + 0.0:.0f}</text>'
+            f'<text x="{_EDGE - 6}" y="{y(level) + 4:.1f}" text-anchor="end">{round(level)}</text>'
         )  # not "-0"
     tops = {name: peak(curve[order], shares) for name, curve in curves.items()}
     places = _apart({name: y(top.value) + (12 if top.value < 0 else -6) for name, top in tops.items()})
