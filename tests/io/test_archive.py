@@ -32,6 +32,15 @@ def test_an_entry_that_points_outside_is_refused_by_its_cause_and_nothing_is_unp
     assert [path.name for path in tmp_path.rglob("*")] == ["a.zip"]
 
 
+def test_an_entry_without_a_name_is_refused(tmp_path):
+    pack(tmp_path / "a.zip", {"Qq.dcm": b"x"})
+    (tmp_path / "a.zip").write_bytes(
+        (tmp_path / "a.zip").read_bytes().replace(b"Qq.dcm", b"\0q.dcm")
+    )  # ends at the zero
+    with pytest.raises(RefusedInput, match="outside it; nothing was unpacked: entry 1 of 1"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
 def test_a_folder_of_nothing_but_archives_is_what_they_hold(tmp_path, tiny_heart):
     image = tiny_heart.image
     (tmp_path / "study").mkdir()

@@ -174,6 +174,15 @@ def test_a_damaged_file_is_refused(written, damage):
     assert refusal.value.code == "unreadable-nifti"
 
 
+def test_voxels_that_begin_beyond_any_file_are_refused(tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4, 4), np.int16), np.eye(4)), tmp_path / "far.nii")
+    header = bytearray((tmp_path / "far.nii").read_bytes())
+    header[108:112] = np.float32(1e22).tobytes()  # vox_offset
+    (tmp_path / "far.nii").write_bytes(header)
+    with pytest.raises(RefusedInput, match=r"far\.nii cannot be read as NIfTI"):
+        io.read(tmp_path / "far.nii")
+
+
 def test_colours_are_refused(tmp_path):
     rgb = np.zeros((4, 5, 3), [("R", "u1"), ("G", "u1"), ("B", "u1")])
     nib.save(nib.Nifti1Image(rgb, np.eye(4)), tmp_path / "colour.nii")

@@ -39,7 +39,7 @@ def unpack(path: Path, into: Path, *, limit_bytes: int = LIMIT_BYTES) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = [info for info in archive.infolist() if not info.is_dir()]
+            entries = [info for info in archive.infolist() if not info.filename.endswith("/")]  # a name may be empty
             _judge(path, entries, limit_bytes)
             for info in entries:
                 target = into / PurePosixPath(info.filename)

@@ -89,7 +89,7 @@ def read_flagged(path: Path, *, rr_ms: float | None = None, view: View = View.SA
         times = times + offset
     try:
         data = np.asarray(file.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, OverflowError, ValueError, zlib.error) as error:
         raise _unreadable(path, error) from error
     data, seen = _grey(data, path)
     image = Image(data.reshape(shape), affine, times, view, rr_ms=rr)
