@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -72,6 +73,17 @@ def test_a_folder_without_a_cohort_is_told_so(tmp_path):
     (tmp_path / "ledger.sqlite").write_bytes(b"damaged" * 99)
     with pytest.raises(RefusedInput, match=r"no ledger in .* is of version 1"):
         ledgers(tmp_path)
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_a_ledger_that_is_being_made_is_told_from_one_of_another_version(tmp_path, header):
+    path = tmp_path / "ledger.sqlite"
+    path.touch()
+    if header:  # and no table yet
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript("PRAGMA journal_mode = WAL")
+    with pytest.raises(RefusedInput, match="only just beginning: ask again"):
+        outcomes(tmp_path)
 
 
 def test_results_that_cannot_all_be_entered_are_not_entered_at_all(tmp_path):

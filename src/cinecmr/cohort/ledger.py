@@ -135,17 +135,21 @@ def ledgers(out: Path) -> list[Path]:
     """The ledgers of a cohort that can be read.
 
     Raises:
-        RefusedInput: there is none (`no-cohort`).
+        RefusedInput: there is none, or none with anything in it yet (`no-cohort`); all are of another version
+            (`ledger-version`).
     """
     found = [path for path in sorted(out.glob("ledger*.sqlite")) if "-aside-" not in path.name]
     if not found:
         raise RefusedInput("no-cohort", f"no cohort in {out}: `cinecmr cohort run STUDIES --out {out}` makes one")
-    fit = [path for path in found if not _unfit(path) and path.stat().st_size]
+    fit = [path for path in found if not _unfit(path)]
     if not fit:
         raise RefusedInput(
             "ledger-version", f"no ledger in {out} is of version {VERSION}; read it with its own cinecmr"
         )
-    return fit
+    begun = [path for path in fit if not _empty(path)]
+    if not begun:
+        raise RefusedInput("no-cohort", f"the run in {out} is only just beginning: ask again in a moment")
+    return begun
 
 
 def outcomes(out: Path) -> list[Outcome]:
@@ -199,17 +203,24 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def _empty(path: Path) -> bool:
+    """Whether a ledger is absent, or made a moment ago and without a table yet."""
+    if not path.exists() or not path.stat().st_size:
+        return True
+    with closing(_reading(path)) as connection:
+        return not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
 def _unfit(path: Path) -> str:
     """Why a file is no ledger of ours, "" where it is one, or there is none."""
-    if not path.exists() or not path.stat().st_size:
-        return ""
     try:
+        if _empty(path):
+            return ""
         with closing(_reading(path)) as connection:
             version = _version(connection)
-            empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     except sqlite3.DatabaseError:
         return "not a ledger, or damaged"
-    return "" if version == VERSION or empty else f"a ledger of version {version}, not {VERSION}"
+    return "" if version == VERSION else f"a ledger of version {version}, not {VERSION}"
 
 
 def _set_aside(path: Path) -> Path:
