@@ -22,6 +22,7 @@ def ready(monkeypatch, tiny_heart, tiny_model):
     """`analyze` finds a tiny study and a model that knows its labels."""
     monkeypatch.setattr(run, "take", lambda *_, **__: (tiny_heart.study, None))
     monkeypatch.setattr(run, "segmenter", lambda *_: tiny_model)
+    monkeypatch.setattr(run, "long_axis", lambda *_: None)
     return tiny_model
 
 
@@ -94,12 +95,11 @@ def test_help_is_for_people_and_usage_errors_end_with_two(capsys):
     assert ends(capsys, "analyze", "x", "--out", "y", "--rr-ms", "20")[0] == 2
 
 
-def test_models_are_listed_and_an_unknown_card_is_refused(capsys, monkeypatch):
+def test_models_are_listed_and_an_unknown_card_is_refused(capsys):
     assert ends(capsys, "models")[0] == 0
-    monkeypatch.setattr(models, "names", lambda: ["sax-unet"])
     code, _, said = ends(capsys, "models", "card", "nobody")
     assert code == 3
-    assert "no model 'nobody': there are sax-unet" in said
+    assert "no model 'nobody': there are lax-unet, sax-unet" in said
 
 
 def test_the_doctor_names_what_is_missing(capsys, monkeypatch):
