@@ -203,7 +203,7 @@ def picture(
 
 
 def spread(many: int, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """At most so many of (many,) places in a row, evenly: what is found hangs less on the draw than on chance's own.
+    """At most so many of (many,) places in a row, drawn one from each equal stretch: a fit then hangs less on the draw.
 
     >>> spread(9, 3, np.random.default_rng(0)) % 3
     array([1, 1, 1])

@@ -32,7 +32,7 @@ class FrameChanges:
     Attributes:
         move: turns, shears and shifts heart and chest alike.
         tint: spread of the logarithm of the brightness of each structure. tinted: share of the structures changed.
-        muscles: most papillary muscles drawn into the left cavity; as many as not frames get none.
+        muscles: most papillary muscles drawn into the left cavity; half of the frames get none.
     """
 
     move: Move = field(default_factory=lambda: Move(turn=180.0, shift=10.0, size=0.15, slant=0.15, chance=0.7))
