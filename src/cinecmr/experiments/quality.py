@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 
 WIDER, NARROWER = 6, 4  # pixels, about 8 and 6 mm
 NONE = "none"
-FIXED = ("open_share", "second_piece")
-SIGNS = (*FIXED, "jump", "cut", "dark", "abrupt", "fall", "right_jump", "goes_on")  # the last four of the RV
+FIXED = ("open_share", "second_piece", "beside")
+LEFT = ("open_share", "second_piece", "jump", "cut")  # of `coherence.Limits`
+RIGHT = {"beside": "beside", "abrupt": "abrupt", "fall": "fall", "right_jump": "jump", "goes_on": "goes_on"}
+SIGNS = (*FIXED, "jump", "cut", "dark", "abrupt", "fall", "right_jump", "goes_on")
 FEWEST = 20  # people that limits can be set on
 SHARE, QUANTILE = 0.05, 0.9  # of maps that may break a limit; of readings, see `set_limits`
 Limits = dict[str, "NDArray[np.float64]"]  # by phase, of every sign
@@ -116,10 +118,10 @@ def said(labels: Labels, picture: NDArray[np.float32], affine: NDArray[np.float6
 def measured(labels: Labels, picture: NDArray[np.float32], affine: NDArray[np.float64]) -> tuple[float, ...]:
     """The worst of every sign in `SIGNS`."""
     left, right = coherence.signs(labels, affine), right_heart.right_signs(labels, picture).worst()
-    worst = [float(np.nan_to_num(getattr(left, name)).max(initial=0.0)) for name in SIGNS[:4]]
-    dark = 1 - coherence.brighter(labels, picture)
-    told = [*worst, float(np.nan_to_num(dark)), *(right[name][0] for name in ("abrupt", "fall", "jump", "goes_on"))]
-    return tuple(round(value, 5) for value in told)
+    worst = {name: float(np.nan_to_num(getattr(left, name)).max(initial=0.0)) for name in LEFT}
+    worst |= {name: right[of][0] for name, of in RIGHT.items()}
+    worst["dark"] = float(np.nan_to_num(1 - coherence.brighter(labels, picture)))
+    return tuple(round(worst[name], 5) for name in SIGNS)
 
 
 # The limits: as shipped, by the rule they were set by, and what they catch
@@ -130,8 +132,10 @@ def shipped() -> Limits:
     told = {}
     for phase, left in coherence.LIMITS.items():
         right = right_heart.LIMITS[phase]
-        of_left = left.open_share, left.second_piece, left.jump, left.cut, 1 - coherence.BRIGHTER[phase]
-        told[phase] = np.array([*of_left, right.abrupt, right.fall, right.jump, right.goes_on])
+        limits = {name: getattr(left, name) for name in LEFT}
+        limits |= {name: getattr(right, of) for name, of in RIGHT.items()}
+        limits["dark"] = 1 - coherence.BRIGHTER[phase]
+        told[phase] = np.array([limits[name] for name in SIGNS])
     return told
 
 

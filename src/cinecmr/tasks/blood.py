@@ -1,8 +1,9 @@
-"""A cavity is where blood is seen: what a network calls cavity in solid muscle is given back to the muscle.
+"""A cavity is where blood is seen: solid muscle is given back to muscle, and open blood to the right ventricle.
 
 At end-systole a thick heart closes its apical half. Readers then draw a cavity only around the blood that is left,
 and none where the wall is solid; a network that expects a cavity in every ring draws one of the usual size.
-Picture and label map in, label map out.
+A dilated right ventricle is wider than most that it learned from, and a shadow across it looks like its end. Picture
+and label map in, label map out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from cinecmr.anatomy import Structure
+from cinecmr.measure.right_blood import blood_beside
 from cinecmr.tasks.hull import convex
 
 if TYPE_CHECKING:
@@ -51,6 +53,24 @@ def where_blood_is_seen(labels: NDArray[np.uint8], picture: NDArray[np.float32])
         blood = cavity & (picture[..., z] > level)
         if blood.sum() < SHARE * cavity.sum():
             result[..., z][cavity & ~_around(blood)] = Structure.MYO
+    return result
+
+
+def with_blood_beside(labels: NDArray[np.uint8], picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The right ventricle with the blood that lies open beside it (`measure.right_blood`), holes in it filled.
+
+    Args:
+        labels: (x, y, z) codes of background, RV, MYO, LV.
+        picture: (x, y, z) intensities of the same frame, any unit.
+
+    Returns:
+        A copy; slices with nothing to add stand as they are.
+    """
+    result = labels.copy()
+    added = blood_beside(labels, picture)
+    for z in np.flatnonzero(added.any(axis=(0, 1))):
+        whole = ndimage.binary_fill_holes(added[..., z] | (labels[..., z] == Structure.RV))
+        result[..., z][whole & (labels[..., z] == Structure.BACKGROUND)] = Structure.RV
     return result
 
 

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from cinecmr.anatomy import Structure
-from cinecmr.tasks.blood import where_blood_is_seen
+from cinecmr.tasks.blood import where_blood_is_seen, with_blood_beside
 from cinecmr.tasks.cleaning import clean
 from cinecmr.tasks.segmentation import standardised
 from cinecmr.tasks.window import Window
@@ -115,7 +115,8 @@ class Reader:
         labels = np.full(image.data.shape, Structure.UNSEEN, np.uint8)
         sure = np.full(image.data.shape[2:], np.nan)
         for t in range(image.frames):
-            labels[:, :, seen, t] = where_blood_is_seen(found[..., t], image.data[:, :, seen, t])
+            picture = image.data[:, :, seen, t]
+            labels[:, :, seen, t] = with_blood_beside(where_blood_is_seen(found[..., t], picture), picture)
             heart = found[..., t].any(axis=(0, 1))
             sure[seen, t] = np.where(heart, expected_dice(shares[t].float()).numpy(), np.nan)
         return labels, sure
