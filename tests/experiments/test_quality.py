@@ -59,6 +59,7 @@ def test_a_whole_heart_raises_no_alarm_and_every_fault_changes_it():
         ("LV elsewhere too", "several-pieces"),
         ("LV cut at half height", "lv-cut"),
         ("RV cut at half height", "rv-torn"),
+        ("a third of the RV gone in every slice", "rv-goes-on"),
         ("labels beside the heart", "dark-cavity"),
         ("ventricles exchanged", "open-wall"),
     ],
@@ -75,6 +76,8 @@ def test_the_faults_do_what_they_say():
     np.testing.assert_array_equal((cut == Structure.RV).sum(axis=(0, 1))[:5], area[Structure.RV][:5])
     assert not (cut[..., 5:] == Structure.RV).any()
     np.testing.assert_array_equal(cut == Structure.LV, labels == Structure.LV)
+    less = (FAULTS["a third of the RV gone in every slice"](labels) == Structure.RV).sum(axis=(0, 1))
+    np.testing.assert_allclose(less[1:9], 2 / 3 * area[Structure.RV][1:9], rtol=0.1, atol=2)
     narrow = FAULTS["LV too narrow in a slice"](labels)
     changed = np.flatnonzero((narrow != labels).any(axis=(0, 1)))
     assert list(changed) == [5]

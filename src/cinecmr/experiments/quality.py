@@ -248,6 +248,18 @@ def _shrunk(structure: Structure, pixels: int, to: Structure) -> Callable[[Label
     return change
 
 
+def _end_gone(plane: Labels) -> Labels:
+    """The right ventricle ends at a straight line across it: a third of its pixels, at one end, are lost."""
+    places = np.argwhere(plane == Structure.RV)
+    if len(places) > 2:
+        around = places - places.mean(axis=0)
+        axis = np.linalg.svd(around, full_matrices=False)[2][0]
+        along = around @ (axis * (np.sign(axis[1]) or 1))
+        x, y = places[along > np.quantile(along, 2 / 3)].T
+        plane[x, y] = Structure.BACKGROUND
+    return plane
+
+
 def _every(change: Callable[[Labels], Labels]) -> Callable[[Labels], Labels]:
     return lambda labels: np.stack([change(labels[..., z].copy()) for z in range(labels.shape[2])], axis=-1)
 
@@ -267,6 +279,7 @@ FAULTS: dict[str, Callable[[Labels], Labels]] = {
     "LV elsewhere too": _in_middle(Structure.LV, _blob),
     "RV lost in a slice": _in_middle(Structure.RV, _shrunk(Structure.RV, 99, Structure.BACKGROUND)),
     "RV cut at half height": _from(Structure.RV, 0.5, (Structure.RV,)),
+    "a third of the RV gone in every slice": _every(_end_gone),
     "RV too wide in a slice": _in_middle(Structure.RV, _grown(Structure.RV, WIDER, (Structure.BACKGROUND,))),
     "LV cut at half height": _from(Structure.LV, 0.5, _LEFT),
     "ventricles exchanged": _exchanged,
