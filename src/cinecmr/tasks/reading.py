@@ -15,6 +15,7 @@ from torch.nn import functional
 from cinecmr.anatomy import Structure
 from cinecmr.tasks.blood import where_blood_is_seen, with_blood_beside
 from cinecmr.tasks.cleaning import clean
+from cinecmr.tasks.right_base import without_outflow
 from cinecmr.tasks.segmentation import standardised
 from cinecmr.tasks.window import Window
 
@@ -119,6 +120,7 @@ class Reader:
             labels[:, :, seen, t] = with_blood_beside(where_blood_is_seen(found[..., t], picture), picture)
             heart = found[..., t].any(axis=(0, 1))
             sure[seen, t] = np.where(heart, expected_dice(shares[t].float()).numpy(), np.nan)
+        labels[:, :, seen] = without_outflow(labels[:, :, seen])
         return labels, sure
 
     def _frame(self, image: Image, seen: list[int], t: int) -> Tensor:
