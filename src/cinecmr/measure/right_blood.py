@@ -43,13 +43,16 @@ def blood_beside(labels: NDArray[np.uint8], picture: NDArray[np.floating]) -> ND
     left = ((labels == Structure.MYO) | (labels == Structure.LV)).sum(axis=(0, 1))
     diameter = float(np.sqrt(left.max(initial=0) * 4 / np.pi))
     held = np.flatnonzero((labels == Structure.RV).any(axis=(0, 1)))[:: -1 if apex_first(labels) else 1]
+    reach = int(np.ceil((REACH + THIN) * diameter)) + 2
     for z in held[1:]:
-        found[..., z] = _beside(labels[..., z], picture[..., z], diameter)
+        x, y = np.nonzero(labels[..., z] == Structure.RV)  # the rest of the picture cannot matter
+        box = tuple(slice(max(int(at.min()) - reach, 0), int(at.max()) + reach + 1) for at in (x, y))
+        found[(*box, z)] = _beside(labels[(*box, z)], picture[(*box, z)], diameter)
     return found
 
 
 def _beside(plane: NDArray[np.uint8], picture: NDArray[np.floating], diameter: float) -> NDArray[np.bool_]:
-    """One slice, (x, y)."""
+    """One slice, (x, y), cut to what lies within reach."""
     ventricle, muscle = plane == Structure.RV, plane == Structure.MYO
     found = np.zeros(plane.shape, bool)
     if ventricle.sum() < _FEWEST or muscle.sum() < _FEWEST:
