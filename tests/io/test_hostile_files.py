@@ -3,6 +3,7 @@
 import struct
 import tracemalloc
 import zlib
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -125,3 +126,23 @@ def test_a_quaternion_that_is_none_is_refused_or_the_sform_is_taken(tmp_path):
                 io.read(path)
         else:
             np.testing.assert_allclose(io.read(path)[View.SAX].affine, sform)
+
+
+@pytest.mark.parametrize(
+    "keyword", ["PatientAge", "PatientSize", "PatientSex", "Manufacturer", "MagneticFieldStrength"]
+)
+def test_an_entry_of_a_kind_that_does_not_exist_is_as_one_that_is_not_there(tmp_path, short_ball, keyword):
+    """A million damaged files held nine of these; the reader of facts ended in a traceback."""
+    write_dicom(short_ball.study, tmp_path / "dicom", seed=3)
+    whole = io.read(tmp_path / "dicom").facts
+    tag = pydicom.tag.Tag(keyword)
+    for path in sorted(p for p in (tmp_path / "dicom").rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        key = struct.pack("<HH", tag.group, tag.elem)
+        at = data.index(key, 132)
+        path.write_bytes(data[: at + 4] + b"A\xff" + data[at + 6 :])
+    told = io.read(tmp_path / "dicom").facts
+    of = {"PatientAge": "age_y", "PatientSize": "height_m", "PatientSex": "sex", "Manufacturer": "vendor"}
+    name = of.get(keyword, "field_t")
+    assert getattr(whole, name) is not None
+    assert told == replace(whole, **{name: None}) or keyword == "PatientAge"  # which the birth date tells as well

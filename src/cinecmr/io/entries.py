@@ -14,6 +14,8 @@ META_BYTES = 1 << 16  # in which the coding of a file is named
 PIECE = 1 << 16  # unpacked at a time
 MOST_UNPACKED = 512 << 20
 MOST_FRAGMENTS = 100_000  # in one file; a damaged one could send the reader round for ever
+# What pydicom raises for an entry that cannot be read; the last for a kind of value that does not exist.
+UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, NotImplementedError)
 
 
 def clock(value: Any) -> float | None:
@@ -38,7 +40,7 @@ def numbers(ds: Any, tag: str | int, count: int) -> NDArray[np.float64] | None:
     try:
         value = ds.get(tag)
         values = np.array([float(part) for part in many(getattr(value, "value", value))])  # private: a whole element
-    except (TypeError, ValueError, OverflowError):
+    except UNREADABLE:
         return None
     return values if values.shape == (count,) and bool(np.isfinite(values).all()) else None
 
@@ -58,7 +60,7 @@ def text(ds: Any, tag: str) -> str:
     """The text under a tag, "" where there is none or it cannot be read."""
     try:
         value = ds.get(tag)
-    except (ValueError, TypeError, LookupError, UnicodeError):
+    except UNREADABLE:
         return ""
     return "" if value is None else str(value).strip()
 

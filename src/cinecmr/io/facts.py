@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cinecmr.anatomy import Sex
+from cinecmr.io.entries import number, text
 from cinecmr.study import Facts, Flag, Severity
 
 if TYPE_CHECKING:
@@ -31,17 +32,17 @@ def read_facts(path: Path) -> tuple[Facts, tuple[Flag, ...]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # empty and odd values are expected here
         ds = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-        height, more = _height(_number(ds, "PatientSize"))
-        weight, still_more = _weight(_number(ds, "PatientWeight"))
-        sex = {"M": Sex.MALE, "F": Sex.FEMALE}.get(_text(ds, "PatientSex").upper()[:1])
+        height, more = _height(number(ds, "PatientSize"))
+        weight, still_more = _weight(number(ds, "PatientWeight"))
+        sex = {"M": Sex.MALE, "F": Sex.FEMALE}.get(text(ds, "PatientSex").upper()[:1])
         facts = Facts(
             height_m=height,
             weight_kg=weight,
-            age_y=_age(_text(ds, "PatientAge"), _text(ds, "PatientBirthDate"), _text(ds, "StudyDate")),
+            age_y=_age(text(ds, "PatientAge"), text(ds, "PatientBirthDate"), text(ds, "StudyDate")),
             sex=sex,
-            vendor=_text(ds, "Manufacturer") or None,
-            model=_text(ds, "ManufacturerModelName") or None,
-            field_t=_field(_number(ds, "MagneticFieldStrength")),
+            vendor=text(ds, "Manufacturer") or None,
+            model=text(ds, "ManufacturerModelName") or None,
+            field_t=_field(number(ds, "MagneticFieldStrength")),
         )
     flags = [*more, *still_more]
     if sex is None:
@@ -85,14 +86,3 @@ def _field(stated: float | None) -> float | None:
         return None
     tesla = stated / 10000 if stated > 100 else stated
     return tesla if tesla < 20 else None
-
-
-def _number(ds: Any, tag: str) -> float | None:
-    try:
-        return float(ds.get(tag))
-    except (TypeError, ValueError):
-        return None
-
-
-def _text(ds: Any, tag: str) -> str:
-    return str(ds.get(tag) or "").strip()

@@ -14,7 +14,7 @@ from collections import ChainMap
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from cinecmr.io.entries import many
+from cinecmr.io.entries import UNREADABLE, many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,6 @@ _GROUPS: dict[str, dict[str, str]] = {
 # Legacy conversion keeps what found no group as it stood, already under its classic keyword.
 _LEFT_OVER = ("UnassignedSharedConvertedAttributesSequence", "UnassignedPerFrameConvertedAttributesSequence")
 _OF_EACH = {"ImagePositionPatient", "ImageOrientationPatient"}  # said once for many frames, it is true of none for sure
-_UNREADABLE = (ValueError, TypeError, LookupError, OverflowError, NotImplementedError)
 
 
 def frame_entries(ds: Any) -> list[Mapping[str, Any]]:
@@ -74,7 +73,7 @@ def _entries(ds: Any) -> dict[str, Any]:
     """Entries of a data set that can be read, sequences apart."""
     found = {}
     for tag in ds.keys():  # noqa: SIM118 - a data set iterates over elements, and stops at the first that is damaged
-        with suppress(*_UNREADABLE):
+        with suppress(*UNREADABLE):
             if ds[tag].keyword and ds[tag].VR != "SQ":
                 found[ds[tag].keyword] = ds[tag].value
     return _with_clock(found)
