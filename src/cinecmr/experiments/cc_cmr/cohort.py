@@ -1,7 +1,8 @@
 """A synthetic cohort for screening: clips of every subject on disk, made once, with the scar that is true of each.
 
 Half of the subjects are controls, among them athletes and hypertensives, whom a screening must not call ill. Patients
-are mildly ill, else every row of a table would be right about everybody. Late enhancement is made twice: with scar
+are ill enough for a small network to learn from three hundred of both: between 0.1 and 0.6, where the ejection fraction
+alone tells them with an area of 0.68, every row stayed at chance. Late enhancement is made twice: with scar
 where the wall contracts badly, and drawn without looking at the motion; the cine is the same. Never imports torch.
 """
 
@@ -70,7 +71,7 @@ class CohortRecipe:
     window: Window = field(default_factory=Window)
     frames: int = 25
     matrix: int | None = None
-    severity: tuple[float, float] = (0.1, 0.6)
+    severity: tuple[float, float] = (0.3, 1.0)
     version: int = VERSION
 
     @property

@@ -131,7 +131,8 @@ SCALES = {
                 draws=1,
                 backbone_rate=1.0,
             ),
-            epochs=(10, 10, 10),
+            epochs=(40, 10, 10),
+            rate=2e-4,  # at 1e-3 nothing is learned: losses stay where guessing leaves them
             clip_seconds=0.022,
             subject_seconds=3.6,
         ),
