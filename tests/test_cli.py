@@ -1,5 +1,7 @@
 """Exit codes and messages of the command line, without any heavy work behind them."""
 
+import os
+
 import pytest
 
 from cinecmr import cli
@@ -93,6 +95,14 @@ def test_help_is_for_people_and_usage_errors_end_with_two(capsys):
         assert option in out
     assert ends(capsys, "analyze")[0] == 2
     assert ends(capsys, "analyze", "x", "--out", "y", "--rr-ms", "20")[0] == 2
+
+
+@pytest.mark.parametrize(("own", "then"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(own, then, monkeypatch):
+    monkeypatch.setattr(os, "environ", {} if own is None else {"OMP_WAIT_POLICY": own})
+    monkeypatch.setattr(cli, "app", lambda _: None)
+    cli.main(["doctor"])
+    assert os.environ == {"OMP_WAIT_POLICY": then}
 
 
 def test_models_are_listed_and_an_unknown_card_is_refused(capsys):

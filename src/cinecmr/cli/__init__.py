@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 error, 2 usage, 3 refused (the input cannot be measured), 
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cinecmr.cli.shared import ERROR, REFUSED, app, say
@@ -27,6 +28,9 @@ from cinecmr.cli import screening  # noqa: F401
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and end the process with its exit code; a traceback only with `--debug`."""
+    # Threads of torch that wait for each other spin. Beside other work on the same cores that took a study from one
+    # minute to five; asleep they hardly cost more than a machine of its own.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
