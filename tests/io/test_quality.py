@@ -51,3 +51,15 @@ def test_slices_thicker_than_their_distance_are_flagged_as_a_doubtful_header(sca
     found = scanned(study=changed(short_ball.study, thickness_mm=13.0))
     assert message(found.flags, "slices-overlap").startswith("slices 13 mm thick lie 10.0 mm from slice to slice")
     assert "slices-overlap" not in {flag.code for flag in scanned(study=short_ball.study).flags}
+
+
+def test_a_slice_that_is_a_copy_of_another_is_told_and_an_empty_one_is_not(scanned, short_ball):
+    data = short_ball.image.data.copy()
+    data[:, :, 3] = data[:, :, 2]
+    found = scanned(study=changed(short_ball.study, data=data))
+    assert message(found.flags, "copied-slice").startswith("slices 3 and 4 show the same picture")
+    data[0, 0, 3, 1] += 1
+    codes = [flag.code for flag in quality_flags(replace(short_ball.image, data=data))]
+    assert "copied-slice" not in codes
+    data[:, :, -2:] = 0
+    assert "copied-slice" not in [flag.code for flag in quality_flags(replace(short_ball.image, data=data))]

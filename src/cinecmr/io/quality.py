@@ -1,4 +1,4 @@
-"""Slices and frames that do not go with the others: signal lost to metal or banding, or another brightness.
+"""Slices and frames that do not go with the others: signal lost to metal or banding, another brightness, copies.
 
 Each inner slice is compared with the two beside it, each frame with the others of its slice, from the pixels alone. The
 outermost slices have one neighbour only and are not judged, nor is what spoils all slices alike.
@@ -6,6 +6,7 @@ outermost slices have one neighbour only and are not judged, nor is what spoils 
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,11 +34,27 @@ def quality_flags(image: Image) -> list[Flag]:
 
     Returns:
         `slice-quality`, naming the slice (counted from 1) and figures; `blank-frames`, naming frames as the report
-        does, from 0.
+        does, from 0; `copied-slice`, naming both.
     """
     inner = [z for z in range(1, image.slices - 1) if not {z - 1, z, z + 1} & set(image.missing_slices)]
     mean = image.data.mean(axis=-1, dtype=np.float32)
-    return [flag for z in inner for flag in _brightness(z, mean)] + _blank_frames(image)
+    return [flag for z in inner for flag in _brightness(z, mean)] + _blank_frames(image) + _copies(image)
+
+
+def _copies(image: Image) -> list[Flag]:
+    """Slices that show the very same pixels at every moment: noise never repeats itself."""
+    seen: dict[bytes, int] = {}
+    flags = []
+    for z in (z for z in range(image.slices) if z not in image.missing_slices):
+        pixels = image.data[:, :, z]
+        if pixels.min() == pixels.max():
+            continue  # an empty slice is no copy
+        first = seen.setdefault(hashlib.sha256(pixels.tobytes()).digest(), z)
+        if first != z:
+            message = (f"slices {first + 1} and {z + 1} show the same picture at every moment: one is a copy, and "
+                       "volumes count it instead of what it hides")  # fmt: skip
+            flags.append(Flag("copied-slice", Severity.FLAG, message))
+    return flags
 
 
 def _blank_frames(image: Image) -> list[Flag]:
