@@ -85,7 +85,7 @@ def right_signs(labels: NDArray[np.uint8], picture: NDArray[np.floating] | None 
     right = (labels == Structure.RV).sum(axis=(0, 1))
     left = ((labels == Structure.LV) | (labels == Structure.MYO)).sum(axis=(0, 1))
     order = np.flatnonzero(seen)[:: -1 if apex_first(labels) else 1]  # base to apex
-    area, beside = right[order].astype(float), left[order]
+    area, left_area = right[order].astype(float), left[order]
     jump, goes_on = np.full(labels.shape[2], np.nan), np.full(labels.shape[2], np.nan)
     held = np.flatnonzero(area)
     if not held.size:
@@ -93,17 +93,17 @@ def right_signs(labels: NDArray[np.uint8], picture: NDArray[np.floating] | None 
     largest, last = float(area.max()), int(held[-1])
     inner = np.arange(held[0] + 1, last)
     jump[order[inner]] = np.abs(area[inner] - (area[inner - 1] + area[inner + 1]) / 2) / largest
-    beside_share = 0.0
+    beside = 0.0
     if picture is not None:
         missed = blood_beside(labels, picture).sum(axis=(0, 1))[order[held[1:]]]
-        beside_share = float(np.median(missed)) / largest if missed.size else 0.0
+        beside = float(np.median(missed)) / largest if missed.size else 0.0
         for place, (above, z) in enumerate(pairwise(order), 1):
             if right[above] >= FEWEST and place > area.argmax():
                 goes_on[z] = _missed(labels, picture, int(above), int(z)) / largest
-    below = bool((beside[last + 1 :] > 0).any())
+    below = bool((left_area[last + 1 :] > 0).any())
     fall = -np.diff(area[int(area.argmax()) :])
     return RightSigns(
-        area[last] / largest if below else 0.0, float(fall.max(initial=0.0)) / largest, jump, goes_on, beside_share
+        area[last] / largest if below else 0.0, float(fall.max(initial=0.0)) / largest, jump, goes_on, beside
     )
 
 
