@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cinecmr.analyze.segment_files import note_model, plan, segment_all
+from cinecmr.analyze.segment_files import beats, note_model, plan, segment_all
 from cinecmr.errors import RefusedInput
 
 
@@ -58,6 +58,60 @@ def test_a_bad_file_is_reported_and_the_rest_go_on(tmp_path):
     assert "refused" in said[0]
     assert "absent.nii.gz" in said[1]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["heart.nii.gz"]
+
+
+class Frames(Bright):
+    """Calls every pixel by the number of frames it was shown; the first frame's by one more."""
+
+    def segment(self, image, progress=None):
+        labels = np.full(image.data.shape, image.frames, np.uint8)
+        labels[..., 0] += 1
+        return labels
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_both_phases_of_one_heart_are_read_together_unless_asked(tmp_path, apart):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    images = [
+        save(tmp_path / "a" / "one_ES.nii.gz", (20, 18, 6)),
+        save(tmp_path / "a" / "one_ED.nii.gz", (20, 18, 6), 1),
+        save(tmp_path / "b" / "two_ED.nii.gz", (20, 18, 6), 2),
+        save(tmp_path / "b" / "three_ES.nii.gz", (20, 18, 6), 3),
+    ]
+    said: list[str] = []
+    assert segment_all(plan(images, tmp_path / "out"), Frames(), apart=apart, say=said.append) == 0
+    found = {path.name: np.unique(nib.load(path).dataobj).tolist() for path in (tmp_path / "out").iterdir()}
+    together = {"one_ED.nii.gz": [3], "one_ES.nii.gz": [2]}
+    alone = {f"{name}.nii.gz": [2] for name in ("one_ED", "one_ES", "two_ED", "three_ES")}
+    assert found == (alone if apart else alone | together)
+    assert sum("read with its other phase" in line for line in said) == (0 if apart else 2)
+    assert nib.load(tmp_path / "out" / "one_ED.nii.gz").shape == (20, 18, 6)
+
+
+def test_names_tell_what_belongs_together():
+    names = ("x_ED.nii", "x_ES.nii", "ED.nii", "y_EDV.nii", "z_ES.nii", "z_ES.nii.gz", "z_ED.nii")
+    pairs = [(Path(name), Path("out") / name) for name in names]
+    assert [[image.name for image, _ in group] for group in beats(pairs)] == [
+        ["x_ED.nii", "x_ES.nii"],
+        ["ED.nii"],
+        ["y_EDV.nii"],
+        ["z_ES.nii"],
+        ["z_ES.nii.gz"],
+        ["z_ED.nii"],
+    ]
+
+
+def test_phases_on_other_grids_and_unreadable_ones_are_read_alone(tmp_path):
+    images = [save(tmp_path / f"{name}.nii.gz", (20, 18, z)) for name, z in (("a_ED", 6), ("a_ES", 7), ("b_ED", 6))]
+    images.append(tmp_path / "b_ES.nii.gz")
+    images[-1].write_text("not an image")
+    said: list[str] = []
+    assert segment_all(plan(images, tmp_path / "out"), Frames(), say=said.append) == 1
+    found = {path.name: np.unique(nib.load(path).dataobj).tolist() for path in (tmp_path / "out").iterdir()}
+    assert found == {"a_ED.nii.gz": [2], "a_ES.nii.gz": [2], "b_ED.nii.gz": [2]}
+    assert [line.split()[0] for line in said] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    assert "b_ES.nii.gz" in said[3]
 
 
 def test_an_input_is_never_overwritten(tmp_path):

@@ -1,4 +1,4 @@
-"""In systole the right ventricle ends where it is widest; in diastole, and where it ends lower already, it stands."""
+"""A sliver goes from any frame; in systole the right ventricle ends where it is widest, unless it is dilated."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ X, Y = np.meshgrid(np.arange(SIZE), np.arange(SIZE), indexing="ij")
 SLICES = 7
 
 
-def frame(cavity=10, first_right=0, widths=(7, 10, 10, 9, 8, 6, 4)):
+def frame(cavity=10, first_right=0, widths=(8, 10, 10, 9, 8, 6, 4)):
     """Base first; the left ventricle in every slice, the right one from a slice on, as wide as told."""
     labels = np.zeros((SIZE, SIZE, SLICES), np.uint8)
     for z, width in enumerate(widths):
@@ -49,8 +49,37 @@ def test_a_base_that_is_widest_where_it_ends_stands():
 
 
 def test_one_that_ends_below_the_left_already_stands():
-    labels = beat(frame(11), frame(6, first_right=1, widths=(0, 7, 10, 9, 8, 6, 4)))
+    labels = beat(frame(11), frame(6, first_right=1, widths=(0, 8, 10, 9, 8, 6, 4)))
     assert np.array_equal(without_outflow(labels), labels)
+
+
+@pytest.mark.parametrize(("top", "stands"), [(7.5, True), (6.5, False)])  # areas of 0.56 and 0.42 of the next
+def test_a_sliver_goes_from_any_frame(top, stands):
+    labels = beat(frame(11, widths=(top, 10, 10, 9, 8, 6, 4)), frame(11))
+    found = right(without_outflow(labels))
+    assert found[0].tolist() == [stands, True]
+    assert found[1:].all()
+
+
+def test_two_slices_tell_no_sliver():
+    labels = beat(frame(11, first_right=5, widths=(0, 0, 0, 0, 0, 3, 8)))
+    assert np.array_equal(without_outflow(labels), labels)
+
+
+def test_a_base_that_was_lower_in_diastole_comes_down_all_the_same():
+    diastole = frame(11, first_right=1, widths=(0, 11, 10, 9, 8, 6, 4))
+    labels = beat(diastole, frame(6, first_right=1, widths=(0, 8, 9, 9, 8, 6, 4)), diastole)
+    found = right(without_outflow(labels))
+    assert found[1].tolist() == [True, False, True]
+    assert found[2:].all()
+
+
+def test_a_dilated_ventricle_stands():
+    widths = (12.5, 13, 13, 13, 13, 12, 11)
+    dilated = beat(frame(11, widths=widths), frame(6, widths=widths))
+    assert np.array_equal(without_outflow(dilated), dilated)
+    less = beat(frame(11), frame(6, widths=tuple(0.7 * width for width in widths)))
+    assert right(without_outflow(less))[0].tolist() == [True, False]
 
 
 def test_systole_is_what_is_nearer_to_the_smallest_cavity():

@@ -158,15 +158,17 @@ def segment(
     models_dir: ModelsDir = None,
     precision: Precision = "fp32",
     compiled: Compiled = False,
+    apart: Annotated[bool, typer.Option("--apart", help="read ED and ES of one heart without each other")] = False,
 ) -> None:
     """Write a label map for each image.
 
-    It has the name and grid of the image: 0 background, 1 RV, 2 myocardium, 3 LV.
+    It has the name and grid of the image: 0 background, 1 RV, 2 myocardium, 3 LV. Files of one folder named alike but
+    for _ED and _ES are two frames of one heart, and read as such.
     """
     from cinecmr.analyze import run, segment_files
 
     pairs, model = segment_files.plan(images, out), run.segmenter(models, device, None, models_dir, precision, compiled)
-    failed = segment_files.segment_all(pairs, model, say=say)
+    failed = segment_files.segment_all(pairs, model, apart=apart, say=say)
     segment_files.note_model(out, model)
     if failed:
         say(f"{failed} of {len(pairs)} images could not be segmented; their reasons are above")

@@ -60,7 +60,7 @@ def read_nifti(
     picked = _pick(files, where, sax)
     images: dict[tuple[View, Contrast], Image] = {}
     if picked.pair is not None:
-        image, flags = _two_frames(*picked.pair)
+        image, flags = read_two_frames(*picked.pair)
         main, used = picked.pair[0], list(picked.pair)
     elif picked.sax is not None:
         image, flags = nifti.read_flagged(picked.sax, rr_ms=rr_ms)
@@ -177,15 +177,30 @@ def _choose_sax(
 
 
 def _pair(paths: Sequence[Path]) -> tuple[Path, Path] | None:
-    phases = {match[1].upper(): path for path in paths if (match := _PHASE.search(stem(path)))}
+    phases = {phase: (heart, path) for path in paths for heart, phase in [heart_and_phase(path)]}
     if len(paths) == 2 and set(phases) == {"ED", "ES"}:
-        ed, es = phases["ED"], phases["ES"]
-        return (ed, es) if _PHASE.sub("", stem(ed)) == _PHASE.sub("", stem(es)) else None
+        (one, ed), (other, es) = phases["ED"], phases["ES"]
+        return (ed, es) if one == other else None
     return None
 
 
-def _two_frames(ed: Path, es: Path) -> tuple[Image, tuple[Flag, ...]]:
-    """ED and ES stills as an image of two frames."""
+def heart_and_phase(path: Path) -> tuple[str, str]:
+    """What a file is named after, and "ED" or "ES" where the name ends so; "" otherwise.
+
+    >>> from pathlib import Path
+    >>> heart_and_phase(Path("one_ED.nii.gz")), heart_and_phase(Path("one.nii"))
+    (('one', 'ED'), ('one', ''))
+    """
+    match = _PHASE.search(stem(path))
+    return (stem(path)[: match.start()], match[1].upper()) if match else (stem(path), "")
+
+
+def read_two_frames(ed: Path, es: Path) -> tuple[Image, tuple[Flag, ...]]:
+    """ED and ES stills as an image of two frames.
+
+    Raises:
+        RefusedInput: not readable, or on different grids (`different-grids`).
+    """
     (first, flags), (second, more) = nifti.read_flagged(ed), nifti.read_flagged(es)
     if first.data.shape != second.data.shape or not np.allclose(first.affine, second.affine, atol=1e-3):
         raise RefusedInput("different-grids", f"{ed.name} and {es.name} lie on different grids; give one of them")
