@@ -239,6 +239,36 @@ def test_a_picture_finer_than_the_window_is_softened_and_not_skipped():
     assert float(sampled.mean()) == pytest.approx(0.5, abs=0.02)
 
 
+class ThickWalls(GreyReader):
+    """Where it sees background it gives muscle a part more than it: far too much muscle."""
+
+    def __init__(self, more):
+        super().__init__()
+        self.more = more
+
+    def forward(self, stack):
+        scores = super().forward(stack)
+        scores[:, Structure.MYO] = torch.maximum(
+            scores[:, Structure.MYO], scores[:, Structure.BACKGROUND] + float(np.log(self.more))
+        )
+        return scores
+
+
+@pytest.mark.parametrize(("more", "right"), [(1.25, True), (1.4, False)])
+def test_muscle_that_hardly_wins_gives_way(more, right):
+    heart = drawn()
+    settings = replace(SETTINGS, wall=0.75)  # 1 / 0.75 is 1.33
+    found = Reader(ThickWalls(more), settings).labels(heart.image)
+    assert (dice(found, heart.labels, Structure.MYO) > 0.8) == right
+    assert_read(read(heart, settings), heart.labels)  # what is clear stays
+
+
+@pytest.mark.parametrize("wall", [0.0, -1.0, 1.5, float("nan")])
+def test_a_wall_of_no_weight_is_refused(wall):
+    with pytest.raises(ValueError, match="wall must lie above 0 and not above 1"):
+        ReadingSettings(wall=wall)
+
+
 def test_three_turned_copies_are_refused():
     with pytest.raises(ValueError, match="turns must be 1, 2, 4 or 8, got 3"):
         ReadingSettings(turns=3)

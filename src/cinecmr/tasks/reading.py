@@ -61,10 +61,22 @@ class ReadingSettings(Asking):
         zooms: other pixel sizes, as factors, at which the heart is looked for.
         zoom_margin: how much more of a ring another zoom must show to be taken; files that record a wrong spacing are
             rare, and a stomach is a ring too.
+        wall: what a share of muscle counts beside one of anything else. A loss of overlap rewards thin structures drawn
+            too thick: on the 60 ACDC subjects of the development data the wall held an eighth more than readers
+            drew, and the cavity a twentieth less. Pixels in which muscle hardly wins go to what it won over.
+
+    Raises:
+        ValueError: `wall` is no weight.
     """
 
     zooms: tuple[float, ...] = (0.75, 1.35)
     zoom_margin: float = 0.25
+    wall: float = 0.6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.wall <= 1:
+            raise ValueError(f"wall must lie above 0 and not above 1, got {self.wall}")
 
 
 class Reader:
@@ -165,7 +177,9 @@ class Reader:
     def _shares(self, image: Image, seen: list[int], t: int, window: Window) -> Tensor:
         """Shares averaged over turned and mirrored copies, (classes, slices, *pixels)."""
         stack = window.sample(self._frame(image, seen, t))
-        return over_turns(self._scores, stack, self.settings.turns)
+        shares = over_turns(self._scores, stack, self.settings.turns)
+        shares[Structure.MYO] *= self.settings.wall
+        return shares / shares.sum(0)
 
     def _decide(self, shares: list[Tensor], window: Window, image: Image) -> NDArray[np.uint8]:
         """Codes (x, y, slices, t) after a short average over time."""

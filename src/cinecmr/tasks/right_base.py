@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SLIVER = 0.5  # of the slice below: a last slice of less is no base, in any frame
 DILATED = 0.7  # of the left ventricle with its wall: a right one that holds more in systole hardly comes down
 EJECTED = 0.1  # of the largest cavity: a beat that ejects less does not tell systole from diastole
-CLOSED = 0.35  # cavity over both, middle slices; of the network's labels of those 60, two at ED and 34 at ES are below
+CLOSED = 0.37  # cavity over both, middle slices; of the network's labels of those 60, two at ED and 34 at ES are below
 
 
 def systolic(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
