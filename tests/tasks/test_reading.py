@@ -11,10 +11,10 @@ import torch
 
 from cinecmr.anatomy import Structure
 from cinecmr.study import Image
-from cinecmr.tasks.reading import Reader, ReadingSettings
+from cinecmr.tasks.reading import Reader, ReadingSettings, labelled
 from cinecmr.tasks.window import Window
 
-SETTINGS = ReadingSettings(pixel_mm=3.0, pixels=48, turns=2, locate_frames=2)
+SETTINGS = ReadingSettings(pixel_mm=3.0, pixels=48, turns=2, locate_frames=2, wall=1.0)
 # Levels in an order in which every edge between neighbours passes through nothing else.
 LEVEL = {Structure.RV: 0.0, Structure.BACKGROUND: 1 / 3, Structure.MYO: 2 / 3, Structure.LV: 1.0}
 
@@ -239,28 +239,57 @@ def test_a_picture_finer_than_the_window_is_softened_and_not_skipped():
     assert float(sampled.mean()) == pytest.approx(0.5, abs=0.02)
 
 
-class ThickWalls(GreyReader):
-    """Where it sees background it gives muscle a part more than it: far too much muscle."""
+def ring(muscle=0.45, gap=0.45):
+    """Shares (4, 1, 40, 40): a ring of sure muscle, radii 6 to 10, with a rim of `muscle` on both sides of it.
 
-    def __init__(self, more):
-        super().__init__()
-        self.more = more
+    In a wedge the ring itself has no more muscle than `gap`.
+    """
+    x, y = np.meshgrid(np.arange(40) - 19.5, np.arange(40) - 19.5, indexing="ij")
+    radius = np.hypot(x, y)
+    myo = np.where((radius > 6) & (radius < 10), 0.9, 0.0)
+    myo[(radius >= 10) & (radius < 10.6)] = muscle
+    myo[(radius > 5) & (radius <= 6)] = muscle
+    wedge = (x > 0) & (abs(y) < 3) & (radius > 5)
+    myo[wedge] = np.minimum(myo[wedge], gap)
+    inside = radius <= 6
+    shares = np.zeros((4, 1, 40, 40), np.float32)
+    shares[Structure.MYO, 0] = myo
+    shares[Structure.LV, 0] = np.where(inside, 1 - myo, 0)
+    shares[0, 0] = np.where(inside, 0, 1 - myo)
+    return torch.from_numpy(shares), radius
 
-    def forward(self, stack):
-        scores = super().forward(stack)
-        scores[:, Structure.MYO] = torch.maximum(
-            scores[:, Structure.MYO], scores[:, Structure.BACKGROUND] + float(np.log(self.more))
-        )
-        return scores
+
+def muscle(codes):
+    return (codes[0] == Structure.MYO).numpy()
 
 
-@pytest.mark.parametrize(("more", "right"), [(1.25, True), (1.4, False)])
-def test_muscle_that_hardly_wins_gives_way(more, right):
-    heart = drawn()
-    settings = replace(SETTINGS, wall=0.75)  # 1 / 0.75 is 1.33
-    found = Reader(ThickWalls(more), settings).labels(heart.image)
-    assert (dice(found, heart.labels, Structure.MYO) > 0.8) == right
-    assert_read(read(heart, settings), heart.labels)  # what is clear stays
+def test_muscle_that_hardly_wins_gives_way_on_both_sides_of_the_wall():
+    shares, radius = ring(muscle=0.55, gap=0.9)
+    thick, thin = muscle(labelled(shares)), muscle(labelled(shares, 0.6))
+    assert thick[(radius > 10) & (radius < 10.6)].all()
+    assert np.array_equal(thin, (radius > 6) & (radius < 10))
+    assert (labelled(shares, 0.6)[0] == Structure.LV).numpy()[radius <= 6].all()
+
+
+def test_clear_muscle_stays():
+    shares, _ = ring(muscle=0.7, gap=0.9)
+    assert torch.equal(labelled(shares, 0.6), labelled(shares))
+
+
+def test_a_slice_whose_wall_would_break_keeps_it():
+    shares, _ = ring(muscle=0.55, gap=0.55)
+    assert torch.equal(labelled(shares, 0.6), labelled(shares))
+    both = torch.cat([shares, ring(muscle=0.55, gap=0.9)[0]], 1)
+    kept = labelled(both, 0.6)
+    assert torch.equal(kept[:1], labelled(shares))
+    assert kept[1].sum() < labelled(both)[1].sum()
+
+
+def test_a_slice_of_which_little_would_be_left_keeps_it():
+    shares = torch.zeros(4, 1, 40, 40)
+    shares[0] = 1
+    shares[:, 0, 10:30, 10:30] = torch.tensor([0.45, 0, 0.55, 0])[:, None, None]  # solid muscle, hardly
+    assert torch.equal(labelled(shares, 0.6), labelled(shares))
 
 
 @pytest.mark.parametrize("wall", [0.0, -1.0, 1.5, float("nan")])
