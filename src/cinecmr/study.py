@@ -240,6 +240,7 @@ class Findings:
         flags: in the order they were raised.
         curves: (t,) volume of each ventricle in ml, under "LV" and "RV", NaN where nobody looked.
         confidence: (z, t) Dice that the model expects of its own labels in each slice, 0 to 1; NaN without a heart.
+        slice_shifts: (z, 2) mm as `Image.slice_shift_mm`, measured; NaN where nobody could tell.
     """
 
     labels: Mapping[tuple[View, Contrast], NDArray[np.uint8]] = field(default_factory=dict)
@@ -251,9 +252,10 @@ class Findings:
     flags: tuple[Flag, ...] = ()
     curves: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     confidence: Mapping[tuple[View, Contrast], NDArray[np.float64]] = field(default_factory=dict)
+    slice_shifts: Mapping[tuple[View, Contrast], NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("labels", "landmarks", "measurements", "diagnosis", "cycle", "curves", "confidence"):
+        for name in (entry.name for entry in fields(self) if entry.name not in ("motion", "flags")):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __or__(self, more: Findings) -> Findings:

@@ -59,3 +59,16 @@ def test_breath_hold_shifts_of_a_synthetic_heart_are_found_within_two_millimetre
     true_mm = np.linalg.norm(np.array([3, -2]) * image.spacing[:2])
     assert shift_mm(labels, image.affine)[z] == pytest.approx(true_mm, abs=2.0)
     assert len(shift_flags(labels, image.affine)) == 1
+
+
+def test_where_the_long_axis_tells_neighbours_are_not_asked():
+    labels = ventricle()
+    labels[:, :, 4] = np.roll(labels[:, :, 4], (6, 0), axis=(0, 1))
+    measured = np.zeros((9, 2))
+    assert shift_flags(labels, AFFINE, measured) == []
+    measured[5] = 6.0, -8.0
+    (flag,) = shift_flags(labels, AFFINE, measured)
+    assert flag.message.startswith("slice 5 lies 10 mm off where the long-axis views show it")
+    measured[[0, 3, 4, 5]] = np.nan
+    (flag,) = shift_flags(labels, AFFINE, measured)
+    assert flag.message.startswith("slice 4 lies about 9 mm off the line")

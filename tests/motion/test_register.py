@@ -179,6 +179,24 @@ def test_a_slice_of_another_breath_hold_is_moved_back(tiny_heart):
     assert codes(register(replace(tiny_heart.image, data=data), labels, settings=TINY)) == ["slices-straightened"]
 
 
+def test_what_the_long_axis_tells_of_a_slice_goes_before_its_neighbours(tiny_heart):
+    data, labels = tiny_heart.image.data.copy(), tiny_heart.labels.copy()
+    for array in (data, labels):
+        array[:, :, 3] = np.roll(array[:, :, 3], (2, -1), axis=(0, 1))
+        array[:, :, 5] = np.roll(array[:, :, 5], (5, 0), axis=(0, 1))
+    shifts = np.full((8, 2), np.nan)
+    shifts[[2, 3, 5]] = (
+        (2.0, 2.0),
+        (-4.0, 2.0),
+        (0.0, 0.0),
+    )  # 2.8 mm is left; slice 5 stands, whatever its neighbours say
+    image, straight, which = beat.straightened(replace(tiny_heart.image, data=data), labels, 0, shifts)
+    assert which == [3]
+    np.testing.assert_array_equal(straight[:, :, :5], tiny_heart.labels[:, :, :5])
+    np.testing.assert_array_equal(image.data[:, :, 3], tiny_heart.image.data[:, :, 3])
+    np.testing.assert_array_equal(straight[:, :, 5], labels[:, :, 5])
+
+
 def test_a_missing_slice_is_not_looked_at(tiny_heart):
     data, labels = tiny_heart.image.data.copy(), tiny_heart.labels.copy()
     data[:, :, 4], labels[:, :, 4] = 0, Structure.UNSEEN

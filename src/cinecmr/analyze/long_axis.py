@@ -15,6 +15,7 @@ from cinecmr.anatomy import Contrast, Landmark, Structure, View
 from cinecmr.geometry import apply_affine
 from cinecmr.measure import long_axis, long_axis_checks
 from cinecmr.measure.clock import at_shares, beat_shares
+from cinecmr.measure.crossings import Seen, slice_shifts
 from cinecmr.measure.hinges import POINTS, TRICUSPID, mitral_ends, settled
 from cinecmr.measure.long_axis_strain import border_lengths, global_strain
 from cinecmr.study import Findings, Flag, Measurement, Severity
@@ -188,6 +189,20 @@ def _unseen(structure: Structure) -> Flag:
         "valve was not found: its volumes are not told"
     )
     return Flag("atrium-not-seen", Severity.NOTE, message)
+
+
+def breath_holds(study: Study, found: Findings) -> Array | None:
+    """(z, 2) mm by which slices of the short axis lie elsewhere than their header says; None where no views tell."""
+    sax = (View.SAX, Contrast.CINE)
+    views = [
+        Seen(study[view], codes)
+        for view in VIEWS
+        if view in study and (codes := found.labels.get((view, Contrast.CINE))) is not None and _shows_heart(codes)
+    ]
+    if len(views) < 2 or sax not in found.labels:
+        return None
+    shifts = slice_shifts(study[View.SAX], found.labels[sax], views)
+    return shifts if np.isfinite(shifts).any() else None
 
 
 def base_heights(study: Study, marks: Mapping[Landmark, Array]) -> Array | None:

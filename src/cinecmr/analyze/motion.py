@@ -75,6 +75,7 @@ def track(
     preset: str = "sound",
     start: Prior | NetworkPrior | None = None,
     progress: Callable[[float], None] | None = None,
+    shifts: Array | None = None,
 ) -> Tracked:
     """Motion and strain of the left ventricle.
 
@@ -85,6 +86,7 @@ def track(
         preset: one of `PRESETS`.
         start: prior of the same preset.
         progress: told the share done.
+        shifts: (z, 2) mm of the short-axis slices, where measured; the preset published knows none.
 
     Raises:
         RefusedInput: see `motion.register.register` and `measure.wall.wall_points`; no such preset, or a prior of
@@ -110,10 +112,10 @@ def track(
 
         if start is not None and not isinstance(start, OfSound):
             raise RefusedInput("no-prior", "this prior is of the preset published; give --preset published with it")
-        registration = register(study, labels, ed=ed, start=start, progress=progress)
+        registration = register(study, labels, ed=ed, start=start, progress=progress, shifts=shifts)
         motion, reference = registration.motion, registration.ed
     shares = beat_shares(image)
-    _, straight, _ = beat.straightened(image, labels, reference)
+    _, straight, _ = beat.straightened(image, labels, reference, shifts if preset == "sound" else None)
     wall = wall_points(straight[..., reference], image.affine)
     wall, lost = without_unseen(wall, seen(motion, wall, straight, image.affine, shares))
     found = strain(motion, wall, shares)

@@ -115,6 +115,13 @@ def find_cycle(study: Study, found: Findings, context: Context) -> Findings:
     return Findings(cycle=cycle, curves=curves, flags=_news(study, lost + flags))
 
 
+def find_shifts(study: Study, found: Findings, context: Context) -> Findings:
+    """Breath-hold shifts of the short-axis slices, where long-axis views cross them."""
+    del context
+    shifts = long_axis.breath_holds(study, found)
+    return Findings(slice_shifts={} if shifts is None else {SAX_CINE: shifts})
+
+
 def measure_volumes(study: Study, found: Findings, context: Context) -> Findings:
     """Volumes, ejection fractions, mass and indices; what cannot be believed is withheld with its reason."""
     image = study[View.SAX]
@@ -161,6 +168,7 @@ STAGES: tuple[Callable[[Study, Findings, Context], Findings], ...] = (
     segment,
     read_long_axis,
     find_cycle,
+    find_shifts,
     measure_volumes,
     measure_long_axis,
 )
@@ -228,7 +236,8 @@ def _looks(one: Chamber, image: Image, labels: NDArray[np.uint8]) -> list[Flag]:
 def _shape_flags(found: Findings, left: Chamber, image: Image) -> list[Flag]:
     """What does not look like one heart: slices shifted, a cavity longer or shorter than the long axis shows."""
     labels = found.labels[SAX_CINE]
-    flags = shift_flags(labels[..., left.ed], image.affine) + proportion_flags(labels[..., left.ed], image.affine)
+    flags = shift_flags(labels[..., left.ed], image.affine, found.slice_shifts.get(SAX_CINE))
+    flags += proportion_flags(labels[..., left.ed], image.affine)
     views = marked_views(found.landmarks)
     if views:
         told = [lengths(found.landmarks, view)[0] for view in views]  # at the R wave, which is the same in all views

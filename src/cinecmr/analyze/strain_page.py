@@ -47,8 +47,13 @@ def follow(
         image = study[View.SAX]
         if image.frames < FEWEST_FRAMES:
             raise RefusedInput("no-motion", f"{image.frames} frames do not show how the heart moves between them")
+        key = (View.SAX, Contrast.CINE)
         tracked = moving.track(
-            study, found.labels[View.SAX, Contrast.CINE], ed=found.cycle.get("LV_ED"), progress=progress
+            study,
+            found.labels[key],
+            ed=found.cycle.get("LV_ED"),
+            progress=progress,
+            shifts=found.slice_shifts.get(key),
         )
     except RefusedInput as refusal:
         said = f"strain was not measured: {refusal.message}"

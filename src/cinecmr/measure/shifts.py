@@ -1,7 +1,8 @@
 """Slices of the short axis that were acquired in another breath-hold position, told from the labels.
 
 The left ventricle's outline runs smoothly from slice to slice; one whose middle lies far from the line through the
-middles of its two neighbours was shifted in the plane. Volumes hardly change by it, shapes and strain do.
+middles of its two neighbours was shifted in the plane. Where long-axis views cross a slice they tell it better
+(`measure.crossings`). Volumes hardly change by it, shapes and strain do.
 """
 
 from __future__ import annotations
@@ -43,10 +44,26 @@ def shift_mm(labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> NDArray[
     return found
 
 
-def shift_flags(labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> list[Flag]:
-    """A flag for each slice that lies `SHIFTED_MM` or more off its neighbours; arguments as `shift_mm`."""
+def shift_flags(
+    labels: NDArray[np.uint8], affine: NDArray[np.float64], measured: NDArray[np.float64] | None = None
+) -> list[Flag]:
+    """A flag for each slice that lies `SHIFTED_MM` or more off.
+
+    Args:
+        labels: as `shift_mm`.
+        affine: as `shift_mm`.
+        measured: (z, 2) mm, see `crossings.slice_shifts`; where it is NaN or None, neighbours tell.
+    """
     off = np.nan_to_num(shift_mm(labels, affine))
     flags = []
+    if measured is not None:
+        known = np.isfinite(measured).all(axis=1)
+        off[known] = 0.0
+        far = np.flatnonzero(known & (np.linalg.norm(np.nan_to_num(measured), axis=1) >= SHIFTED_MM))
+        for z in far.tolist():
+            message = (f"slice {z} lies {np.linalg.norm(measured[z]):.0f} mm off where the long-axis views show it, as "
+                       "in another breath-hold: shapes suffer by it, volumes hardly")  # fmt: skip
+            flags.append(Flag("slice-shift", Severity.FLAG, message))
     while off.max(initial=0.0) >= SHIFTED_MM:
         largest = int(np.argmax(off))
         message = (f"slice {largest} lies about {off[largest]:.0f} mm off the line through its neighbours, as after "

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 BLACK = 1e-6  # of the brightest voxel: a frame that varies less shows nothing
+MOVED_MM = 3.0  # a measured shift of less may be the labels' own error
 FEWEST_FRAMES = 8  # below, the course of the motion over the beat is a guess between the frames
 
 
@@ -88,14 +89,33 @@ def frequencies(wanted: int, frames: int) -> int:
     return max(1, min(wanted, (frames - 1) // 2))
 
 
-def straightened(sax: Image, labels: NDArray[np.uint8], ed: int) -> tuple[Image, NDArray[np.uint8], list[int]]:
+def straightened(
+    sax: Image, labels: NDArray[np.uint8], ed: int, shifts: Array | None = None
+) -> tuple[Image, NDArray[np.uint8], list[int]]:
     """Slices of another breath-hold moved back in their plane, by whole pixels; and which those were.
 
-    A slice counts as shifted when its left ventricle lies `SHIFTED_MM` or more off its neighbours' at end-diastole.
+    Args:
+        sax: short axis.
+        labels: (x, y, z, t) of it.
+        ed: frame of end-diastole.
+        shifts: (z, 2) mm as long-axis views tell them (`measure.crossings`): `MOVED_MM` or more is moved back. Where
+            they are NaN or None, a slice counts as shifted when its left ventricle lies `SHIFTED_MM` or more off its
+            neighbours' at end-diastole.
     """
-    off = np.nan_to_num(shift_mm(labels[..., ed], sax.affine))
     found: list[int] = []
     data, moved = sax.data, labels
+    measured = np.full((sax.slices, 2), np.nan) if shifts is None else shifts
+    known = np.isfinite(measured).all(axis=1)
+    for z in np.flatnonzero(known & (np.linalg.norm(np.nan_to_num(measured), axis=1) >= MOVED_MM)).tolist():
+        if not found:
+            data, moved = data.copy(), moved.copy()
+        by = np.rint(measured[z] / sax.spacing[:2]).astype(int)
+        data[:, :, z] = np.roll(data[:, :, z], by, axis=(0, 1))
+        moved[:, :, z] = np.roll(moved[:, :, z], by, axis=(0, 1))
+        found.append(z)
+    settled = np.flatnonzero(known).tolist()
+    off = np.nan_to_num(shift_mm(moved[..., ed], sax.affine))
+    off[settled] = 0.0
     while off.max(initial=0.0) >= SHIFTED_MM:
         worst = int(np.argmax(off))
         ring = (moved[..., ed] == Structure.LV) | np.isin(moved[..., ed], MUSCLE)
@@ -107,7 +127,7 @@ def straightened(sax: Image, labels: NDArray[np.uint8], ed: int) -> tuple[Image,
         moved[:, :, worst] = np.roll(moved[:, :, worst], by, axis=(0, 1))
         found.append(worst)
         off = np.nan_to_num(shift_mm(moved[..., ed], sax.affine))
-        off[found] = 0.0
+        off[settled + found] = 0.0
     return (replace(sax, data=data), moved, found) if found else (sax, labels, found)
 
 
@@ -129,6 +149,6 @@ def flags(labels: NDArray[np.uint8], dark: NDArray[np.bool_], shifted: list[int]
     if shifted:
         where = ", ".join(map(str, sorted(shifted)))
         found.append(Flag("slices-straightened", Severity.NOTE,
-                          f"slices {where} lie off their neighbours, as after another breath-hold, and were moved back "
-                          "before the motion was fitted"))  # fmt: skip
+                          f"slices {where} lie off their neighbours or off where the long-axis views show them, as in "
+                          "another breath-hold, and were moved back before the motion was fitted"))  # fmt: skip
     return tuple(found)

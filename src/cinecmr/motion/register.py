@@ -119,6 +119,7 @@ def register(
     start: Prior | None = None,
     settings: Sound | None = None,
     progress: Callable[[float], None] | None = None,
+    shifts: Array | None = None,
 ) -> Registration:
     """How the left ventricle moves over the beat.
 
@@ -130,6 +131,7 @@ def register(
         start: what is known of other hearts, see `prior`.
         settings: see `Sound`.
         progress: told the share of the work that is done.
+        shifts: (z, 2) mm of the short-axis slices, see `beat.straightened`.
 
     Raises:
         RefusedInput: no short axis, one frame only, labels of another shape, no labels of end-diastole, no ring of
@@ -143,7 +145,7 @@ def register(
     beat.check(sax, labels)
     reference = beat.end_diastole(labels, sax) if ed is None else beat.given(ed, labels, sax)
     dark = beat.dark_frames(sax)
-    sax, labels, shifted = beat.straightened(sax, labels, reference)
+    sax, labels, shifted = beat.straightened(sax, labels, reference, shifts)
     shares = beat_shares(sax)
     shell = Shell.of(labels[..., reference], sax.affine, settings.orders)
     rng = np.random.default_rng(settings.seed)
