@@ -214,3 +214,21 @@ def evaluate_confidence(
 
     for line in slice_confidence.run(out, subjects, seed, models, progress=progress("labelling stacks")):
         print(line)
+
+
+@evaluate_app.command("shifts")
+def evaluate_shifts(
+    out: OutFolder,
+    subjects: Annotated[int, typer.Option(min=1)] = 10,
+    seed: Annotated[int, typer.Option(help="first seed; choose seeds no training used")] = 9400,
+    models: ModelName = DEFAULT_MODEL,
+    long_axis_models: Annotated[str, typer.Option(help="weights for 2C, 3C and 4C views")] = "lax-unet",
+) -> None:
+    """Compare breath-hold shifts of slices, told by the long-axis views that cross them, with the true ones.
+
+    Synthetic studies of few frames, told from the labels of the models and from the true labels.
+    """
+    from cinecmr.experiments import slice_shifts
+
+    for line in slice_shifts.run(out, subjects, seed, (models, long_axis_models), progress("making and reading")):
+        print(line)
