@@ -240,6 +240,7 @@ class Findings:
         flags: in the order they were raised.
         curves: (t,) volume of each ventricle in ml, under "LV" and "RV", NaN where nobody looked.
         confidence: (z, t) Dice that the model expects of its own labels in each slice, 0 to 1; NaN without a heart.
+        segments: (17,) value of each AHA segment, such as "wall_thickness_ed_mm"; NaN where nobody could tell.
         slice_shifts: (z, 2) mm as `Image.slice_shift_mm`, measured; NaN where nobody could tell.
     """
 
@@ -252,6 +253,7 @@ class Findings:
     flags: tuple[Flag, ...] = ()
     curves: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     confidence: Mapping[tuple[View, Contrast], NDArray[np.float64]] = field(default_factory=dict)
+    segments: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     slice_shifts: Mapping[tuple[View, Contrast], NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cinecmr.analyze.pipeline import SAX_CINE, STAGES, Context, analyze, measure_volumes
-from cinecmr.anatomy import Contrast, Structure, View
+from cinecmr.anatomy import Contrast, Landmark, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure.base import find_base
 from cinecmr.study import Findings, Flag, Severity, Study
@@ -88,8 +88,32 @@ def test_a_still_gives_static_numbers_only(tiny_heart, tiny_model):
     still = with_image(tiny_heart, data=tiny_heart.image.data[..., :1], times=np.zeros(1), rr_ms=None)
     tiny_model.labels = tiny_heart.labels[..., :1]
     found = analyze(still, tiny_model)
-    assert {name for name in found.measurements if not name.endswith("i")} == {"LVEDV", "LVM", "RVEDV", "BSA"}
+    assert {name for name in found.measurements if not name.endswith("i")} == {"LVEDV", "LVM", "LVWT", "RVEDV", "BSA"}
+    assert set(found.segments) == {"wall_thickness_ed_mm"}
     assert "too-few-frames" in codes(found)
+
+
+def test_the_wall_is_measured_by_segment_and_its_insertion_points_at_every_frame(tiny_heart, tiny_model):
+    found = analyze(tiny_heart.study, tiny_model)
+    ed, es = (found.segments[f"wall_thickness_{phase}_mm"] for phase in ("ed", "es"))
+    middle = tiny_heart.labels[:, :, 4]
+    areas = [[(middle[..., t] == code).sum() * 4 for code in (Structure.LV, Structure.MYO)] for t in (0, 4)]
+    round_mm = [np.sqrt((blood + wall) / np.pi) - np.sqrt(blood / np.pi) for blood, wall in areas]
+    assert np.nanmean(ed[6:12]) == pytest.approx(round_mm[0], rel=0.15)
+    assert np.nanmean(es[6:12]) == pytest.approx(round_mm[1], rel=0.15)
+    np.testing.assert_allclose(found.segments["wall_thickening_percent"], 100 * (es / ed - 1))
+    thickest = found.measurements["LVWT"]
+    assert (thickest.value, thickest.unit, thickest.frame) == (np.nanmax(ed), "mm", 0)
+    for name in (Landmark.RV_INSERTION_ANTERIOR, Landmark.RV_INSERTION_INFERIOR):
+        assert found.landmarks[name].shape == (12, 3)
+        assert np.isfinite(found.landmarks[name][0]).all()
+
+
+def test_without_a_believable_mass_no_wall_is_told(tiny_heart, tiny_model):
+    tiny_model.labels = np.where(tiny_heart.labels == Structure.MYO, 0, tiny_heart.labels).astype(np.uint8)
+    found = analyze(tiny_heart.study, tiny_model)
+    assert "LVM" not in found.measurements
+    assert not found.segments
 
 
 def test_two_frames_named_by_the_user_give_an_ejection_fraction(tiny_heart, tiny_model):

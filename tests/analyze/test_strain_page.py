@@ -45,7 +45,10 @@ def test_the_report_draws_curves_three_bulls_eyes_and_arrows(tiny_heart, measure
     text = (tmp_path / "report.html").read_text("utf-8")
     peak = json.loads((tmp_path / "motion.json").read_text("utf-8"))["global"]["GCS"]["peak"]
     assert f"{peak:.1f} %".replace("-", "−") in text
-    assert text.count('viewBox="-110 -110 220 220"') == 3
+    assert text.count('viewBox="-110 -110 220 220"') == 3 + 3  # of strain, and of the wall
+    told = json.loads((tmp_path / "motion.json").read_text("utf-8"))["synchrony"]
+    assert 12 <= told["segments"] <= 16
+    assert f"{told['deviation_ms']:.0f} ms" in text
     data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
     drawn = [tile["arrows"] for tile in data["tiles"] if "arrows" in tile]
     assert len(drawn) > 3

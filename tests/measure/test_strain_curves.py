@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cinecmr.measure.strain_curves import line_strain, peak, rate, smooth_within
+from cinecmr.measure.strain_curves import line_strain, peak, rate, smooth_within, spread
 from cinecmr.phantom.heart import Heart
 from cinecmr.phantom.motion import HeartMotion
 
@@ -54,3 +54,24 @@ def test_a_line_up_the_wall_shortens_as_the_heart_does():
     found = line_strain(motion, line, [0.0, heart.beat.systole])
     assert found[0] == 0
     assert found[1] == pytest.approx(100 * (short[0] - 1), abs=1.0)
+
+
+def test_segments_that_shorten_together_have_no_spread_and_late_ones_have_theirs():
+    shares = np.arange(50) / 50
+    delays = np.array([0.0] * 8 + [0.1] * 8)
+    curves = np.stack([-20 * np.sin(np.pi * np.clip((shares - late) / 0.7, 0, 1)) ** 2 for late in delays], axis=1)
+    together = spread(curves[:, [0] * 16], shares)
+    assert (together.deviation, together.span, together.segments) == (0.0, 0.0, 16)
+    apart = spread(curves, shares)
+    assert apart.span == pytest.approx(0.1, abs=0.003)
+    assert apart.deviation == pytest.approx(delays.std(ddof=1), abs=0.003)
+
+
+def test_segments_that_hardly_shorten_or_stretch_do_not_count_and_too_few_tell_nothing():
+    shares = np.arange(20) / 20
+    curve = -15 * np.sin(np.pi * shares)
+    curves = np.stack([*[curve] * 12, curve / 10, -curve, np.full(20, np.nan), curve * 0], axis=1)
+    assert spread(curves, shares).segments == 12
+    few = spread(curves[:, 1:], shares)
+    assert few.segments == 11
+    assert np.isnan(few.deviation)

@@ -15,7 +15,7 @@ from cinecmr.errors import RefusedInput
 from cinecmr.io import files
 from cinecmr.measure.strain import Strain, Twist, strain, twist
 from cinecmr.measure.strain_checks import strain_flags
-from cinecmr.measure.strain_curves import peak, rate
+from cinecmr.measure.strain_curves import peak, rate, spread
 from cinecmr.measure.wall import wall_points
 from cinecmr.study import Severity
 
@@ -163,6 +163,7 @@ def summary(found: Tracked) -> dict[str, object]:
             name: {str(n): _peaks(found, values[:, n - 1])["peak"] for n in AHA_SEGMENTS}
             for name, values in segments.items()
         },
+        "synchrony": _synchrony(found, segments["CS"]),
         "flags": [{"code": f.code, "severity": f.severity.value, "message": f.message} for f in found.flags],
     }
     if found.twist is not None:
@@ -176,6 +177,20 @@ def summary(found: Tracked) -> dict[str, object]:
             "inverse_gap_mm": round(one.inverse_gap_mm, 4),
         }
     return told
+
+
+def _synchrony(found: Tracked, curves: Array) -> dict[str, float | int | None]:
+    """Spread of the time to the largest circumferential shortening of segments 1 to 16."""
+    order = np.argsort(found.since_ed)
+    one = spread(curves[order, : max(AHA_SEGMENTS) - 1], found.since_ed[order])
+    ms = found.rr_s * 1000 if found.rr_s else float("nan")
+    return {
+        "segments": one.segments,
+        "deviation_share": _number(one.deviation),
+        "deviation_ms": _number(one.deviation * ms),
+        "span_share": _number(one.span),
+        "span_ms": _number(one.span * ms),
+    }
 
 
 def _peaks(found: Tracked, curve: Array) -> dict[str, float | None]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cinecmr.analyze import words
+from cinecmr.analyze.bulls_eye import of_wall
 from cinecmr.analyze.display import ATRIA, CONTOUR_COLOURS, CONTOUR_TITLES
 from cinecmr.analyze.figures import Curve, volume_curves
 from cinecmr.analyze.player import COORDINATE, tiles
@@ -63,6 +64,7 @@ def render(
         data=Markup(_json_in_html(_player_data(file, study, found))),  # noqa: S704 - escaped in there
         chart=None if chart is None else Markup(chart),  # noqa: S704 - made of numbers and escaped text
         strain=None if strain is None else _strain(strain),
+        wall=[(title, Markup(eye)) for title, eye in of_wall(file)],  # noqa: S704 - made of numbers and our own words
         colours={name: colour for name, colour in CONTOUR_COLOURS.items() if name not in ATRIA or _long_axis(found)},
         contour_titles=CONTOUR_TITLES,
         **words_of(file),

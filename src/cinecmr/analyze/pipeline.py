@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from cinecmr.analyze import long_axis
-from cinecmr.anatomy import Contrast, Structure, View
+from cinecmr.anatomy import Contrast, Landmark, Structure, View
 from cinecmr.errors import RefusedInput
 from cinecmr.measure import checks
 from cinecmr.measure.coherence import coherence_flags, dark_flags, length_flags, proportion_flags
@@ -19,8 +19,9 @@ from cinecmr.measure.cycle import find_cycle as cycle_of
 from cinecmr.measure.long_axis import lengths, marked_views
 from cinecmr.measure.right_heart import right_flags
 from cinecmr.measure.shifts import shift_flags
+from cinecmr.measure.thickness import insertion_points, middle_slice, wall_thickness
 from cinecmr.measure.volumes import CAVITIES, CONVENTION, chamber, left_curve, measurements, mitral_plane, volume_curve
-from cinecmr.study import Findings, Flag, Severity
+from cinecmr.study import Findings, Flag, Measurement, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,6 +152,45 @@ def measure_volumes(study: Study, found: Findings, context: Context) -> Findings
     )
 
 
+def measure_wall(study: Study, found: Findings, context: Context) -> Findings:
+    """Thickness of the wall by segment, and where the right ventricle joins it in the middle slice, frame by frame.
+
+    Only of a wall whose mass is believed.
+    """
+    if "LVM" not in found.measurements:
+        return Findings()
+    image, labels = study[View.SAX], found.labels[SAX_CINE]
+    frames = {phase: found.cycle[f"LV_{phase}"] for phase in ("ED", "ES") if f"LV_{phase}" in found.cycle}
+    try:
+        told = {phase: wall_thickness(labels[..., frame], image.affine) for phase, frame in frames.items()}
+        points = _insertions(labels, image, frames["ED"])
+    except RefusedInput as refusal:
+        return Findings(flags=_news(study, (Flag("no-wall-thickness", Severity.NOTE, refusal.message),)))
+    segments = {f"wall_thickness_{phase.lower()}_mm": mm for phase, mm in told.items()}
+    if "ES" in told:
+        segments["wall_thickening_percent"] = 100 * (told["ES"] / told["ED"] - 1)
+    source = f"labels of {context.model.source}"
+    measured = {}
+    if np.isfinite(told["ED"]).any():
+        thickest = int(np.nanargmax(told["ED"]))
+        method = f"mean of segment {thickest + 1}, the thickest that is told, in the plane of the slices"
+        measured["LVWT"] = Measurement(float(told["ED"][thickest]), "mm", method, source, frame=frames["ED"])
+    return Findings(segments=segments, measurements=measured, landmarks=points)
+
+
+def _insertions(labels: NDArray[np.uint8], image: Image, ed: int) -> dict[Landmark, NDArray[np.float64]]:
+    """(t, 3) of both insertion points; NaN at frames that do not show them, nothing where none does."""
+    z = middle_slice(labels[..., ed])
+    if z is None:
+        return {}
+    names = (Landmark.RV_INSERTION_ANTERIOR, Landmark.RV_INSERTION_INFERIOR)
+    points = np.full((2, labels.shape[3], 3), np.nan)
+    for t in range(labels.shape[3]):
+        if middle_slice(labels[..., t]) is not None and (labels[:, :, z, t] == Structure.LV).any():
+            points[:, t] = insertion_points(labels[..., t], image.affine, z)
+    return {name: at for name, at in zip(names, points, strict=True) if np.isfinite(at).any()}
+
+
 def read_long_axis(study: Study, found: Findings, context: Context) -> Findings:
     """Structures, hinges and apex of the long-axis views, where there are some and a model that reads them."""
     del found
@@ -170,6 +210,7 @@ STAGES: tuple[Callable[[Study, Findings, Context], Findings], ...] = (
     find_cycle,
     find_shifts,
     measure_volumes,
+    measure_wall,
     measure_long_axis,
 )
 

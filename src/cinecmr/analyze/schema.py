@@ -162,6 +162,11 @@ class FindingsFile(_Strict):
         description='at "ED" and "ES" of the LV: the Dice that the model expects of its labels in each slice, 0 to 1; '
         "null where it found no heart",
     )
+    segments: dict[str, list[FiniteFloat | None]] = Field(
+        default={},
+        description='of each of the 17 AHA segments in their order: "wall_thickness_ed_mm", "wall_thickness_es_mm" and '
+        '"wall_thickening_percent"; null where no slice tells, and for the cap always',
+    )
     slice_shift_mm: list[tuple[FiniteFloat, FiniteFloat] | None] = Field(
         default=[],
         description="of each short-axis slice along the picture's x and y: how far the heart lies from where the "
@@ -216,6 +221,10 @@ def to_file_model(
         curves=_curves(study, found),
         landmarks={name.value: [_point(at) for at in points] for name, points in found.landmarks.items()},
         slice_confidence=_confidence(found),
+        segments={
+            name: [round(float(v), 1) if math.isfinite(v) else None for v in row]
+            for name, row in found.segments.items()
+        },
         slice_shift_mm=_shifts(found),
         flags=[FlagEntry(code=f.code, severity=f.severity.value, message=f.message) for f in flags],
         truth=None if truth is None else _truth(truth),

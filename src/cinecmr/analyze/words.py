@@ -17,6 +17,7 @@ TITLES: dict[str, str] = {
     "LVEF": "LV ejection fraction",
     "LVM": "LV mass",
     "LVMi": "LV mass, indexed",
+    "LVWT": "Wall thickness at end-diastole, thickest segment",
     "CO": "Cardiac output",
     "CI": "Cardiac index",
     "RVEDV": "RV end-diastolic volume",

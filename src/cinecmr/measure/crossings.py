@@ -107,7 +107,9 @@ def _apart(sax: Image, labels: Codes, view: Seen, line: Array) -> Array:
     steps = np.arange(-REACH_MM, REACH_MM + STEP_MM, STEP_MM)
     onto_sax, onto_view = (np.asarray(np.linalg.inv(image.affine), np.float64) for image in (sax, view.image))
     told = np.full((labels.shape[2], labels.shape[3]), np.nan)
-    for z in range(labels.shape[2]):
+    hollow = (labels == Structure.LV).any(axis=(0, 1))  # (z, t)
+    inner = hollow[:-2] & hollow[2:]  # at the ends a valve or the apex cuts the two pictures at different heights
+    for z in range(1, labels.shape[2] - 1):
         ventricle = np.isin(labels[:, :, z], (Structure.LV, Structure.MYO)).any(axis=2)
         if not ventricle.any():
             continue
@@ -117,7 +119,7 @@ def _apart(sax: Image, labels: Codes, view: Seen, line: Array) -> Array:
         there = np.rint(apply_affine(onto_view, points)).astype(int)
         here[:, 2], there[:, 2] = z, 0
         one, other = _sampled(labels, here), _sampled(view.labels, there)[:, frames]
-        for t in range(labels.shape[3]):
+        for t in np.flatnonzero(inner[z - 1]).tolist():
             told[z, t] = _difference(one[:, t], other[:, t])
     enough = np.isfinite(told).mean(axis=1) >= FEWEST_FRAMES
     return np.array([np.nanmedian(row) if known else np.nan for row, known in zip(told, enough, strict=True)])

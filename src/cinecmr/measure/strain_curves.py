@@ -55,6 +55,42 @@ def peak(curve: Array, since_ed: Array) -> Peak:
     return Peak(value, time)
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How far apart in time segments shorten most.
+
+    Attributes:
+        deviation, span: standard deviation, and latest less earliest, of the times to the largest shortening; shares
+            of the cycle, NaN where too few segments shorten.
+        segments: of which they are.
+    """
+
+    deviation: float
+    span: float
+    segments: int
+
+
+FEWEST_SEGMENTS = 12  # of 16
+LEAST_SHORTENING = 3.0  # %: the peak of a segment that hardly shortens is noise
+
+
+def spread(curves: Array, since_ed: Array) -> Spread:
+    """Mechanical synchrony: spread of the time to the largest shortening.
+
+    Args:
+        curves: (t, n) % of each segment; NaN for one without points.
+        since_ed: (t,) share of the cycle since end-diastole of each frame, increasing.
+
+    Source: the standard deviation over segments, as Yu et al., Circulation 2002;105:438, told it of the times to peak
+    velocity of 12 segments by tissue Doppler; here of strain, so that limits of theirs do not hold.
+    """
+    times = [peak(np.minimum(curve, 0.0), since_ed) for curve in curves.T if np.isfinite(curve).any()]
+    told = np.array([one.time for one in times if one.value <= -LEAST_SHORTENING])
+    if told.size < FEWEST_SEGMENTS:
+        return Spread(float("nan"), float("nan"), int(told.size))
+    return Spread(float(told.std(ddof=1)), float(np.ptp(told)), int(told.size))
+
+
 def rate(curve: Array, since_ed: Array, rr_s: float) -> Array:
     """(t,) strain rate, %/s: central differences around the closed cycle.
 

@@ -61,8 +61,15 @@ class Contour:
 
 
 @dataclass(frozen=True)
-class _Ring:
-    """One slice z: its middle (x, y in the slice plane, mm), both contours, and radii of its sectors, mm."""
+class Ring:
+    """One slice.
+
+    Attributes:
+        z: of which the contours are; another slice's where the mitral plane cuts this one.
+        middle: (2,) in the slice plane, see `Stack.frame`, mm.
+        endo, epi: borders of the wall around it.
+        reach: radii of its sectors, mm.
+    """
 
     z: int
     middle: Array
@@ -87,7 +94,7 @@ def wall_points(labels: NDArray[np.uint8], affine: NDArray[np.float64], *, follo
         RefusedInput: fewer than 3 slices with a cavity inside myocardium, or no right ventricle beside it.
     """
     labels = np.asarray(labels)
-    stack = _Stack(labels, np.asarray(affine, np.float64))
+    stack = Stack(labels, np.asarray(affine, np.float64))
     rings, lowest, highest = stack.rings()
     columns = zip(*(stack.points(z, rings, follow_wall) for z in sorted(rings)), strict=True)
     points, radial, circumferential, longitudinal, height, angle, depth = (np.concatenate(column) for column in columns)
@@ -104,8 +111,19 @@ def wall_points(labels: NDArray[np.uint8], affine: NDArray[np.float64], *, follo
     )
 
 
-class _Stack:
-    """Labels with a right-handed frame: x to the septum, y to the anterior wall, z from apex to base."""
+class Stack:
+    """Labels with a right-handed frame: x to the septum, y to the anterior wall, z from apex to base.
+
+    Attributes:
+        labels, affine: as given.
+        muscle, pool: (x, y, z) of the left ventricle.
+        axis: (3,) unit vector across the slices, to the base.
+        frame: (2, 3) unit vectors in the slices, to the septum's middle and to the anterior wall.
+        height: (z,) mm along the axis.
+
+    Raises:
+        RefusedInput: see `wall_points`.
+    """
 
     def __init__(self, labels: NDArray[np.uint8], affine: Array) -> None:
         self.labels, self.affine = labels, affine
@@ -142,12 +160,12 @@ class _Stack:
         way = way - self.axis * (way @ self.axis)
         return np.asarray(way / np.linalg.norm(way))
 
-    def rings(self) -> tuple[dict[int, _Ring], float, float]:
+    def rings(self) -> tuple[dict[int, Ring], float, float]:
         """Contours of every slice with muscle, and the heights, mm, between which the cavity lies.
 
         A slice that the mitral plane cuts takes the contours of the next whole ring below it.
         """
-        own = {int(z): self._ring(int(z)) for z in np.flatnonzero(self.muscle.any(axis=(0, 1)))}
+        own = {int(z): self.ring(int(z)) for z in np.flatnonzero(self.muscle.any(axis=(0, 1)))}
         order = sorted(own, reverse=not self.apex_first)
         reached, whole = own[order[0]].reach, 0
         for number, z in enumerate(order):
@@ -161,26 +179,27 @@ class _Stack:
         step = abs(float(self.affine[:3, 2] @ self.axis))
         return own, float(self.height[hollow[0]] - step / 2), float(self.height[half[-1]] + step / 2)
 
-    def _ring(self, z: int) -> _Ring:
+    def ring(self, z: int) -> Ring:
+        """Contours of one slice with muscle."""
         inside = self.pool[:, :, z] | self.muscle[:, :, z]
-        middle = self._plane(np.argwhere(inside), z).mean(axis=0)
+        middle = self.plane(np.argwhere(inside), z).mean(axis=0)
         angles = []
         for region in (self.pool[:, :, z], inside):
-            across = self._plane(np.argwhere(region), z) - middle
+            across = self.plane(np.argwhere(region), z) - middle
             angles.append(np.arctan2(across[:, 1], across[:, 0]))
         endo, epi = (Contour.around(angle, self.pixel_mm2) for angle in angles)
         pixels = np.histogram(angles[1], bins=_SECTORS, range=(-np.pi, np.pi))[0]
-        return _Ring(z, middle, endo, epi, np.sqrt(pixels * (self.pixel_mm2 * _SECTORS / np.pi)))
+        return Ring(z, middle, endo, epi, np.sqrt(pixels * (self.pixel_mm2 * _SECTORS / np.pi)))
 
-    def _plane(self, index: NDArray[np.intp], z: int) -> Array:
+    def plane(self, index: NDArray[np.intp], z: int) -> Array:
         """(n, 2) in the slice plane, mm, of (n, 2) pixel indices."""
         voxels = np.column_stack([index, np.full(len(index), z)]).astype(np.float64)
         return np.asarray(apply_affine(self.affine, voxels) @ self.frame.T)
 
-    def points(self, z: int, rings: dict[int, _Ring], follow_wall: bool) -> tuple[Array, ...]:
+    def points(self, z: int, rings: dict[int, Ring], follow_wall: bool) -> tuple[Array, ...]:
         """Points, radial, circumferential and longitudinal directions, heights, angles and depths of one slice."""
         ring, index = rings[z], np.argwhere(self.muscle[:, :, z])
-        across = self._plane(index, z) - ring.middle
+        across = self.plane(index, z) - ring.middle
         radius, theta = np.maximum(np.hypot(*across.T), 1e-6), np.arctan2(across[:, 1], across[:, 0])
         (endo, endo_slope), (epi, epi_slope) = ring.endo.radius(theta), ring.epi.radius(theta)
         depth = np.clip((radius - endo) / np.maximum(epi - endo, 1e-6), 0, 1)
@@ -197,7 +216,7 @@ class _Stack:
         height = np.full(len(index), self.height[z])
         return apply_affine(self.affine, voxels), radial, circumferential, longitudinal, height, theta, depth
 
-    def _up(self, z: int, rings: dict[int, _Ring], theta: Array, depth: Array) -> Array:
+    def _up(self, z: int, rings: dict[int, Ring], theta: Array, depth: Array) -> Array:
         """(n, 2) how far the layers move across the slice plane per mm up the axis, from the slices on both sides."""
         own = rings[z].z  # another than z where the mitral plane cuts the slice: as steep as just below
         step = max(1, round(STEEPNESS_MM / abs(self.height[1] - self.height[0])))
