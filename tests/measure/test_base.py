@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cinecmr.measure.base import find_base
+from cinecmr.measure.base import Base, find_base
 
 SPACING = 10.0
 
@@ -89,3 +89,10 @@ def test_hinges_that_contradict_the_slices_are_left_out():
     base = find_base(counts, SPACING, true - 4.0)
     assert base.offset_mm is None
     np.testing.assert_array_equal(base.height, find_base(counts, SPACING).height)
+
+
+@pytest.mark.parametrize("apex_first", [True, False])
+def test_slices_below_the_plane_are_those_that_lie_there_from_face_to_face(apex_first):
+    base = Base(apex_first, np.array([5, 4]), np.array([5.6, 4.4]))
+    told = [base.below(t, 7)[:: 1 if apex_first else -1].tolist() for t in (0, 1)]
+    assert told == [[True] * 6 + [False], [True] * 4 + [False] * 3]

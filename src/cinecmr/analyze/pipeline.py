@@ -162,7 +162,7 @@ def measure_wall(study: Study, found: Findings, context: Context) -> Findings:
     image, labels = study[View.SAX], found.labels[SAX_CINE]
     frames = {phase: found.cycle[f"LV_{phase}"] for phase in ("ED", "ES") if f"LV_{phase}" in found.cycle}
     try:
-        told = {phase: wall_thickness(labels[..., frame], image.affine) for phase, frame in frames.items()}
+        told = {phase: wall_thickness(_ventricle(study, found, frame), image.affine) for phase, frame in frames.items()}
         points = _insertions(labels, image, frames["ED"])
     except RefusedInput as refusal:
         return Findings(flags=_news(study, (Flag("no-wall-thickness", Severity.NOTE, refusal.message),)))
@@ -176,6 +176,15 @@ def measure_wall(study: Study, found: Findings, context: Context) -> Findings:
         method = f"mean of segment {thickest + 1}, the thickest that is told, in the plane of the slices"
         measured["LVWT"] = Measurement(float(told["ED"][thickest]), "mm", method, source, frame=frames["ED"])
     return Findings(segments=segments, measurements=measured, landmarks=points)
+
+
+def _ventricle(study: Study, found: Findings, frame: int) -> NDArray[np.uint8]:
+    """(x, y, z) labels of one frame without slices that the mitral plane cuts: their wall is not all ventricle."""
+    image, labels = study[View.SAX], found.labels[SAX_CINE]
+    base = mitral_plane(labels, image.affine, long_axis.base_heights(study, found.landmarks))
+    if base is None:
+        return labels[..., frame]
+    return np.where(base.below(frame, image.slices), labels[..., frame], np.uint8(Structure.BACKGROUND))
 
 
 def _insertions(labels: NDArray[np.uint8], image: Image, ed: int) -> dict[Landmark, NDArray[np.float64]]:

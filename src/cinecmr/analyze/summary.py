@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cinecmr.study import Findings, Flag, Study
 
-SHOWN = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "RVEDV", "RVESV", "RVSV", "RVEF", "MAPSE", "TAPSE", "GLS",
+SHOWN = ("LVEDV", "LVESV", "LVSV", "LVEF", "LVM", "LVWT", "RVEDV", "RVESV", "RVSV", "RVEF", "MAPSE", "TAPSE", "GLS",
          "LAVmax", "SVdiff", "HR", "CO")  # fmt: skip
 SIGN = {Severity.NOTE: "note", Severity.FLAG: "FLAG", Severity.REFUSE: "WITHHELD"}
 

@@ -61,6 +61,11 @@ class Base:
         above = ordered[self.top, np.arange(counts.shape[1])] * np.clip(self.height - (self.top + 0.5), 0, 1)
         return np.asarray(above - (ordered * (1 - np.clip(share, 0, 1))).sum(axis=0))
 
+    def below(self, frame: int, slices: int) -> NDArray[np.bool_]:
+        """(slices,) that lie below the plane from face to face in a frame, in the array's own slice order."""
+        counted = np.arange(slices) + 0.5 <= self.height[frame]
+        return np.asarray(counted if self.apex_first else counted[::-1])
+
 
 def find_base(counts: NDArray[np.float64], spacing_mm: float, seen: NDArray[np.float64] | None = None) -> Base | None:
     """Height of the mitral plane at every frame.
