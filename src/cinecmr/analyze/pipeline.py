@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cinecmr.analyze.long_axis import LongAxisModel
+    from cinecmr.measure.base import Base
     from cinecmr.measure.volumes import Chamber
     from cinecmr.study import Image, Study
 
@@ -161,8 +162,9 @@ def measure_wall(study: Study, found: Findings, context: Context) -> Findings:
         return Findings()
     image, labels = study[View.SAX], found.labels[SAX_CINE]
     frames = {phase: found.cycle[f"LV_{phase}"] for phase in ("ED", "ES") if f"LV_{phase}" in found.cycle}
+    base = mitral_plane(labels, image.affine, long_axis.base_heights(study, found.landmarks))
     try:
-        told = {phase: wall_thickness(_ventricle(study, found, frame), image.affine) for phase, frame in frames.items()}
+        told = {phase: wall_thickness(_ventricle(labels, base, at), image.affine) for phase, at in frames.items()}
         points = _insertions(labels, image, frames["ED"])
     except RefusedInput as refusal:
         return Findings(flags=_news(study, (Flag("no-wall-thickness", Severity.NOTE, refusal.message),)))
@@ -178,13 +180,11 @@ def measure_wall(study: Study, found: Findings, context: Context) -> Findings:
     return Findings(segments=segments, measurements=measured, landmarks=points)
 
 
-def _ventricle(study: Study, found: Findings, frame: int) -> NDArray[np.uint8]:
+def _ventricle(labels: NDArray[np.uint8], base: Base | None, frame: int) -> NDArray[np.uint8]:
     """(x, y, z) labels of one frame without slices that the mitral plane cuts: their wall is not all ventricle."""
-    image, labels = study[View.SAX], found.labels[SAX_CINE]
-    base = mitral_plane(labels, image.affine, long_axis.base_heights(study, found.landmarks))
     if base is None:
         return labels[..., frame]
-    return np.where(base.below(frame, image.slices), labels[..., frame], np.uint8(Structure.BACKGROUND))
+    return np.where(base.below(frame, labels.shape[2]), labels[..., frame], np.uint8(Structure.BACKGROUND))
 
 
 def _insertions(labels: NDArray[np.uint8], image: Image, ed: int) -> dict[Landmark, NDArray[np.float64]]:

@@ -104,15 +104,19 @@ def straightened(
     """
     found: list[int] = []
     data, moved = sax.data, labels
+
+    def move(z: int, pixels: Array) -> None:
+        nonlocal data, moved
+        if not found:  # the caller's own stay as they are
+            data, moved = data.copy(), moved.copy()
+        for array in (data, moved):
+            array[:, :, z] = np.roll(array[:, :, z], np.rint(pixels).astype(int), axis=(0, 1))
+        found.append(z)
+
     measured = np.full((sax.slices, 2), np.nan) if shifts is None else shifts
     known = np.isfinite(measured).all(axis=1)
     for z in np.flatnonzero(known & (np.linalg.norm(np.nan_to_num(measured), axis=1) >= MOVED_MM)).tolist():
-        if not found:
-            data, moved = data.copy(), moved.copy()
-        by = np.rint(measured[z] / sax.spacing[:2]).astype(int)
-        data[:, :, z] = np.roll(data[:, :, z], by, axis=(0, 1))
-        moved[:, :, z] = np.roll(moved[:, :, z], by, axis=(0, 1))
-        found.append(z)
+        move(z, measured[z] / sax.spacing[:2])
     settled = np.flatnonzero(known).tolist()
     off = np.nan_to_num(shift_mm(moved[..., ed], sax.affine))
     off[settled] = 0.0
@@ -120,12 +124,7 @@ def straightened(
         worst = int(np.argmax(off))
         ring = (moved[..., ed] == Structure.LV) | np.isin(moved[..., ed], MUSCLE)
         middles = [np.argwhere(ring[:, :, z]).mean(axis=0) for z in (worst - 1, worst, worst + 1)]
-        by = np.rint((middles[0] + middles[2]) / 2 - middles[1]).astype(int)
-        if not found:
-            data, moved = data.copy(), moved.copy()
-        data[:, :, worst] = np.roll(data[:, :, worst], by, axis=(0, 1))
-        moved[:, :, worst] = np.roll(moved[:, :, worst], by, axis=(0, 1))
-        found.append(worst)
+        move(worst, (middles[0] + middles[2]) / 2 - middles[1])
         off = np.nan_to_num(shift_mm(moved[..., ed], sax.affine))
         off[settled + found] = 0.0
     return (replace(sax, data=data), moved, found) if found else (sax, labels, found)
