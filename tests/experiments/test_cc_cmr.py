@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from cinecmr.anatomy import Contrast, Disease
 from cinecmr.errors import RefusedInput
@@ -17,6 +19,8 @@ from cinecmr.experiments.cc_cmr import figures, own, report, scales, statistics,
 from cinecmr.experiments.cc_cmr.rows import CC_CMR, CONTROLS, FUSION, ROWS, TABLE_2
 from cinecmr.phantom.study import synthetic_study
 from cinecmr.tasks.screening_data import LGE, Window, prepare
+from cinecmr.tasks.screening_model import checksum
+from cinecmr.tasks.screening_start import read_weights
 
 PAPER = json.loads((Path(__file__).resolve().parent.parent / "fixtures/cc_cmr/paper_tables.json").read_text("utf-8"))
 SMOKE = replace(scales.SCALES["smoke"], folds=3, cohort=replace(scales.SCALES["smoke"].cohort, subjects=12))
@@ -40,16 +44,23 @@ def fake_cohort(out, recipe):
             "sex": "FM"[seed % 2],
             "vendor": "v",
             "scar_ml": seed % 3,
+            "measured": {name: float(rng.normal()) for name in cohorts.MEASURED},
         }
         with cohorts.subject_path(place, seed).open("wb") as file:
             np.savez_compressed(file, facts=np.array(json.dumps(facts)), **clips)
+
+
+def fake_subjects(out, scale=SMOKE):
+    """Those of a table, and those whom encoders measure before."""
+    fake_cohort(out / "cohort", scale.cohort)
+    fake_cohort(out / "cohort", scale.start.cohort(scale.cohort))
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """Six rows, every kind of them, over three folds."""
     out = tmp_path_factory.mktemp("cc_cmr")
-    fake_cohort(out / "cohort", SMOKE.cohort)
+    fake_subjects(out)
     rows = [
         ROWS[name] for name in ("ch4", "fusion", "cc-cmr", "as-long", "shuffled", "unlinked", "auxiliary", "by-patient")
     ]
@@ -65,6 +76,31 @@ def compared(done):
 
 def test_the_cost_is_told_before_anything_is_made(done):
     assert "12 subjects, 8 rows, 3 folds, 1 seeds" in done[2][0]
+
+
+def test_encoders_begin_with_weights_that_measured_hearts_whom_no_table_asks(done):
+    out, _, said = done
+    (file,) = (out / "start").glob("*/encoder.safetensors")
+    runs = (study.folder_of(out, SMOKE, "screening") / "runs").iterdir()
+    told = [json.loads((run / "recipe.json").read_text())["objective"] for run in runs]
+    assert {run["start"] for run in told if run["phase"] == 1} == {checksum(file)}
+    assert "learning the measures of 3 hearts: 5 updates" in said
+    other = SMOKE.start.cohort(SMOKE.cohort)
+    assert not set(other.seeds) & set(SMOKE.cohort.seeds)
+    with pytest.raises(ValueError, match="among those asked"):
+        replace(SMOKE.start, first_seed=SMOKE.cohort.first_seed + 1).cohort(SMOKE.cohort)
+    weights = load_file(file)
+    begun = read_weights(SMOKE.settings.config, file)  # as `finetune screening --start` reads it
+    for name in ("ch4", "sax", "lge"):
+        for key, value in weights.items():
+            assert torch.equal(begun[f"encoders.{name}.backbone.{key}"], value)
+
+
+def test_what_a_scale_makes_lies_apart_from_what_other_settings_made():
+    place = study.folder_of(Path("out"), SMOKE, "screening")
+    others = [replace(SMOKE, rate=2e-3), replace(SMOKE, epochs=(2, 1, 2)), replace(SMOKE, start=None)]
+    assert place not in {study.folder_of(Path("out"), other, "screening") for other in others}
+    assert place == study.folder_of(Path("out"), replace(SMOKE, seeds=(0, 1), resamples=10), "screening")
 
 
 def test_every_subject_is_asked_once_by_every_row_and_never_by_who_learned_from_it(done):
@@ -108,7 +144,7 @@ def test_weights_of_finished_second_phases_are_dropped_and_how_they_came_to_be_i
 def test_the_stated_number_of_clips_is_the_number_that_are_learned_from(tmp_path, monkeypatch):
     from cinecmr.tasks import screening
 
-    fake_cohort(tmp_path / "cohort", SMOKE.cohort)
+    fake_subjects(tmp_path)
     seen, real = [], screening.draw
 
     def counted(*given):
@@ -185,7 +221,7 @@ def test_every_control_of_the_specification_is_a_row_of_table_2():
 
 
 def test_a_class_that_would_be_missing_from_a_fold_is_refused(tmp_path):
-    fake_cohort(tmp_path / "cohort", SMOKE.cohort)
+    fake_subjects(tmp_path)
     with pytest.raises(RefusedInput, match="fewer than the 3 folds") as refusal:
         study.run(tmp_path, SMOKE, [FUSION], asked="subtypes", say=lambda _: None)
     assert refusal.value.code == "class-missing-from-fold"
@@ -194,7 +230,7 @@ def test_a_class_that_would_be_missing_from_a_fold_is_refused(tmp_path):
 def test_five_groups_are_told_apart_in_batches_that_hold_two_of_each(tmp_path):
     scale = replace(SMOKE, cohort=replace(SMOKE.cohort, subjects=30), folds=3, epochs=(1, 1, 1))
     assert scale.schedule(1, 9, 5)[1].batch == 10
-    fake_cohort(tmp_path / "cohort", scale.cohort)
+    fake_subjects(tmp_path, scale)
     with pytest.raises(RefusedInput, match="has 1 of 5 training subjects"):
         study.run(tmp_path, scale, [FUSION], asked="subtypes", say=lambda _: None)
 
@@ -220,6 +256,9 @@ def test_one_synthetic_subject_has_linked_and_unlinked_scar_over_the_same_cine(t
         assert (held["lge"] != held[cohorts.UNLINKED]).any()
     assert facts["disease"] == Disease.INFARCT.value
     assert 0.3 <= facts["severity"] <= 1.0
+    truth = synthetic_study(seed, recipe.disease(seed), frames=8, severity=recipe.severity_of(seed), matrix=(32, 32))[1]
+    for name in cohorts.MEASURED:
+        assert facts["measured"][name] == pytest.approx(truth.measurements[name].value, abs=0.01), name
     before = path.stat().st_mtime_ns
     cohorts.write_subject(tmp_path, recipe, seed)
     assert path.stat().st_mtime_ns == before

@@ -50,8 +50,10 @@ MIX = (
 # stiff, restrictive heart (amyloid) stand in their places.
 SUBTYPES = (Disease.HCM, Disease.DCM, Disease.INFARCT, Disease.AMYLOID, Disease.ARVC)
 UNLINKED = "lge_unlinked"
+# What an encoder can learn of a heart before anybody says whether it is ill.
+MEASURED = ("LVEDV", "LVESV", "LVEF", "LVM", "RVEDV", "RVESV", "RVEF")
 _SEVERITY = 811  # what this generator of a seed is for
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Cohort:
 
     Attributes:
         clips: by sequence and `UNLINKED`, (n, slices, moments, x, y) float16.
-        facts: (n) disease, severity, sex, age_y, vendor, scar_ml, lvef of each.
+        facts: (n) disease, severity, sex, age_y, vendor, scar_ml and, under `measured`, the true `MEASURED` of each.
     """
 
     clips: dict[str, NDArray[np.float16]]
@@ -139,7 +141,7 @@ def write_subject(folder: Path, recipe: CohortRecipe, seed: int) -> Path:
         "age_y": person.age_y,
         "vendor": person.vendor or "",
         "scar_ml": round(made.scar_ml, 2),
-        "lvef": round(made.lvef, 2),
+        "measured": made.measured,
         "flags": [flag.code for flag in prepared.flags],
     }
 
@@ -157,13 +159,13 @@ class _Acquired:
 
     Attributes:
         study: with linked scar. unlinked: late enhancement without the link.
-        scar_ml: in the slices of late enhancement. lvef: %.
+        scar_ml: in the slices of late enhancement. measured: see `MEASURED`.
     """
 
     study: Study
     unlinked: Image
     scar_ml: float
-    lvef: float
+    measured: dict[str, float]
 
 
 def _acquire(recipe: CohortRecipe, seed: int) -> _Acquired:
@@ -194,7 +196,7 @@ def _acquire(recipe: CohortRecipe, seed: int) -> _Acquired:
         Study(f"phantom-{seed:05d}", {**images, **enhanced}, facts),
         unlinked[late],
         float(scarred) * voxel_volume_ml(enhanced[late].affine),
-        known.measurements["LVEF"].value,
+        {name: round(known.measurements[name].value, 2) for name in MEASURED},
     )
 
 

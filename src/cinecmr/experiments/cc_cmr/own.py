@@ -26,7 +26,6 @@ from cinecmr.tasks import screening_model
 from cinecmr.tasks.screening import probabilities
 from cinecmr.tasks.screening_cohort import read_cohort
 from cinecmr.tasks.screening_data import LGE
-from cinecmr.tasks.screening_start import read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +86,8 @@ def finetune(
     begun, chosen, asked = time.perf_counter(), scales.chosen(scale, subjects), for_use(row)
     given = _phantom(out, chosen, workers, say) if data == PHANTOM else _own(Path(data), chosen, say)
     wanted = _without_contrast(asked, given, say)
-    job = _started(training.Job(chosen, given.question, given.name, out, 0, seed, say, device=device), wanted, start)
+    job = training.Job(chosen, given.question, given.name, out, 0, seed, say, device=device)
+    job = training.begun(job, wanted, start)
     say(f"training on {len(job.part.train)}, threshold on {len(job.part.inner)}, asking {len(job.part.test)}")
     network = training.trained(job, wanted)
     inner, test = (given.question.samples.take(rows) for rows in (job.part.inner, job.part.test))
@@ -108,14 +108,6 @@ def finetune(
         trained_on=[f"{len(job.part.train)} of {given.words}; seed {seed}, scale {chosen.name}"],
         made=_circumstances(begun),
     )
-
-
-def _started(job: training.Job, row: Row, start: Path | None) -> training.Job:
-    """The job with the weights that encoders begin with, where there are any."""
-    if start is None:
-        return job
-    weights = read_weights(job.settings(row).config, start)
-    return replace(job, start=weights, start_name=screening_model.checksum(start))
 
 
 def _circumstances(begun: float) -> dict[str, str]:

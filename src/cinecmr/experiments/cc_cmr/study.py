@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cinecmr.experiments.cc_cmr import cohort as cohorts
+from cinecmr.experiments.cc_cmr import start as starts
 from cinecmr.experiments.cc_cmr.rows import ROWS, Row
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def run(
     """Make the cohort, train every row on every fold and seed, and gather what they say.
 
     Args:
-        out: gets cohort/ and, by scale and question, runs/ and predictions/. Stopped and started again, it goes on.
+        out: gets cohort/, start/ and, by scale and question, runs/ and predictions/. Stopped and started again, it
+            goes on.
         scale: how large.
         rows: which.
         asked: controls against patients, or which of five groups.
@@ -98,6 +100,7 @@ def run(
     started = time.perf_counter()
     say(f"{scale.name}, {asked}: {scale.cost(rows, 0.5 if asked == 'subtypes' else 1.0)}")
     place = cohorts.make(out / "cohort", scale.cohort, workers, _counting(say))
+    starts.make(out, scale, workers, device, say)  # each worker finds it there
     jobs = [
         (out, scale, asked, fold, seed, row.name) for seed in scale.seeds for fold in range(scale.folds) for row in rows
     ]
@@ -110,7 +113,7 @@ def run(
 
 def folder_of(out: Path, scale: Scale, asked: Asked) -> Path:
     """Where runs and predictions of a scale and question are."""
-    return out / f"{scale.name}-{asked}-{scale.cohort.key}-{scale.cohort.subjects}"
+    return out / f"{scale.name}-{asked}-{scale.key}"
 
 
 JobName = tuple["Path", "Scale", Asked, int, int, str]
@@ -150,9 +153,11 @@ def _work(jobs: list[JobName], device: str, say: Callable[[str], None] | None = 
         held = cohorts.load(out / "cohort" / scale.cohort.key, scale.cohort)
         question = training.screening_question(held) if asked == "screening" else training.subtype_question(held)
         data = f"{scale.cohort.key}-{scale.cohort.subjects}-{asked}"
+        job = training.Job(scale, question, data, place, fold, seed, say or (lambda _: None), device=device)
+        start = starts.make(out, scale, 1, device, job.say)
         for name in missing:
-            job = training.Job(scale, question, data, place, fold, seed, say or (lambda _: None), device=device)
-            training.predict(job, ROWS[name])
+            row = ROWS[name]
+            training.predict(training.begun(job, row, start if row.encoder == "video_swin" else None), row)
     finally:
         torch.set_num_threads(before)
 

@@ -18,6 +18,7 @@ from cinecmr.io.files import write_atomically
 from cinecmr.learn.fit import fit
 from cinecmr.learn.recipe import Recipe
 from cinecmr.learn.start import WEIGHTS
+from cinecmr.tasks import screening_model
 from cinecmr.tasks.screening import (
     FusionPhase,
     JointNetwork,
@@ -30,6 +31,7 @@ from cinecmr.tasks.screening import (
 from cinecmr.tasks.screening_data import CINES, LGE, SEQUENCES
 from cinecmr.tasks.screening_network import ScreeningNetwork
 from cinecmr.tasks.screening_samples import Part, Samples, parts
+from cinecmr.tasks.screening_start import read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,6 +129,18 @@ class Job:
         clips = samples.clips[LGE].copy()
         clips[train] = samples.take(train).with_shuffled(LGE, (self.seed + 1) * 100 + SHUFFLE).clips[LGE]
         return replace(samples, clips={**samples.clips, LGE: clips})
+
+
+def begun(job: Job, row: Row, start: Path | None) -> Job:
+    """The job with the weights that a row's encoders begin with, where there are any.
+
+    Raises:
+        RefusedInput: no such file, or weights of another encoder.
+    """
+    if start is None:
+        return job
+    weights = read_weights(job.settings(row).config, start)
+    return replace(job, start=weights, start_name=screening_model.checksum(start))
 
 
 def predict(job: Job, row: Row) -> Path:
