@@ -53,7 +53,11 @@ def test_a_model_of_ones_own_subjects_says_what_it_learned_from_and_how_it_did(t
     assert told.classes == ["control", "hcm"]
     assert told.diseases == ["normal", "hcm"]
     assert told.name == "triage"
-    assert told.trained_on == ["6 of 10 subjects of the user's own; seed 0, scale smoke"]
+    (start,) = (card.parent / "start").glob("*/encoder.safetensors")
+    assert told.trained_on == [
+        "6 of 10 subjects of the user's own; seed 0, scale smoke",
+        f"encoders began with weights {screening_model.checksum(start)[:8]}, the measures of 3 synthetic hearts",
+    ]
     assert told.data == "2 subjects kept apart, of 10 subjects of the user's own"
     point = told.point
     assert point.tp + point.fn == point.tn + point.fp == 1
@@ -73,6 +77,16 @@ def test_training_again_goes_on_from_what_is_there_and_gives_the_same_weights(tr
     before = json.loads(card.read_text())["sha256"]
     again = own.finetune(str(root / "data"), root / "triage", "smoke", say=lambda _: None)
     assert json.loads(again.read_text())["sha256"] == before
+
+
+def test_weights_that_are_given_are_begun_with_and_no_heart_is_made(trained, tmp_path):
+    root, card, _ = trained
+    (start,) = (card.parent / "start").glob("*/encoder.safetensors")
+    given = own.finetune(str(root / "data"), tmp_path / "m", "smoke", start=start, say=lambda _: None)
+    assert not (given.parent / "start").exists()
+    told = json.loads(given.read_text())
+    assert told["trained_on"][1] == f"encoders began with weights {screening_model.checksum(start)[:8]}"
+    assert told["sha256"] == json.loads(card.read_text())["sha256"]  # the same weights, the same training
 
 
 def test_without_enhancement_the_cines_are_aligned_alone_and_it_is_said(trained, tmp_path):

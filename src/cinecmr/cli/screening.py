@@ -51,7 +51,10 @@ def finetune_screening(
     row: Annotated[
         str, typer.Option(help="way of training, a row of the tables: cc-cmr, fusion, cinema, ...")
     ] = "cc-cmr",
-    start: Annotated[Path | None, typer.Option(help="published weights of the encoders, safetensors")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="weights of the encoders, safetensors; else they first learn to measure synthetic hearts"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="of weights, order and augmentation")] = 0,
     workers: Workers = 1,
     device: Device = "cpu",

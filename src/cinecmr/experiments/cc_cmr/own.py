@@ -20,6 +20,7 @@ from cinecmr.anatomy import Disease
 from cinecmr.evaluate import diagnosis
 from cinecmr.experiments.cc_cmr import cohort as cohorts
 from cinecmr.experiments.cc_cmr import scales, training
+from cinecmr.experiments.cc_cmr import start as starts
 from cinecmr.experiments.cc_cmr.rows import CC_CMR, ROWS, for_use
 from cinecmr.experiments.provenance import commit
 from cinecmr.tasks import screening_model
@@ -70,7 +71,7 @@ def finetune(
         scale: size of network and clips.
         subjects: synthetic ones, for `phantom`.
         row: which way of training, see `rows.for_use`.
-        start: published weights of the encoders.
+        start: published weights of the encoders; where there are none, what the scale's own learn first.
         seed: of weights, order and augmentation.
         workers: processes that make synthetic subjects.
         device: where networks run.
@@ -87,8 +88,13 @@ def finetune(
     given = _phantom(out, chosen, workers, say) if data == PHANTOM else _own(Path(data), chosen, say)
     wanted = _without_contrast(asked, given, say)
     job = training.Job(chosen, given.question, given.name, out, 0, seed, say, device=device)
-    job = training.begun(job, wanted, start)
     say(f"training on {len(job.part.train)}, threshold on {len(job.part.inner)}, asking {len(job.part.test)}")
+    before = ""
+    if start is None and chosen.start is not None and wanted.encoder == "video_swin":
+        start = starts.make(out, chosen, workers, device, say)
+        before = f", the measures of {chosen.start.learned} synthetic hearts"
+    job = training.begun(job, wanted, start)
+    began = [f"encoders began with weights {job.start_name[:8]}{before}"] if job.start_name else []
     network = training.trained(job, wanted)
     inner, test = (given.question.samples.take(rows) for rows in (job.part.inner, job.part.test))
     temperature = best_temperature(probabilities(network, inner), inner.classes)
@@ -105,7 +111,7 @@ def finetune(
         point=point,
         scores=_scores(said_test, test.classes),
         data=f"{int(_known(said_test).sum())} subjects kept apart, of {given.words}",
-        trained_on=[f"{len(job.part.train)} of {given.words}; seed {seed}, scale {chosen.name}"],
+        trained_on=[f"{len(job.part.train)} of {given.words}; seed {seed}, scale {chosen.name}", *began],
         made=_circumstances(begun),
     )
 
@@ -119,7 +125,7 @@ def _phantom(out: Path, scale: Scale, workers: int, say: Callable[[str], None]) 
     recipe = scale.cohort
     place = cohorts.make(out / "cohort", recipe, workers, lambda done, count: say(f"cohort: {done} of {count}"))
     question = training.screening_question(cohorts.load(place, recipe))
-    words = f"{recipe.subjects} synthetic subjects (mildly ill, half controls)"
+    words = f"{recipe.subjects} synthetic subjects, half of them controls"
     return _Subjects(
         question, ("control", "cardiomyopathy"), (Disease.NORMAL, None), f"{recipe.key}-{recipe.subjects}", words
     )

@@ -145,7 +145,7 @@ SCALES = {
                 draws=1,
                 backbone_rate=1.0,
             ),
-            epochs=(10, 5, 10),
+            epochs=(6, 4, 10),
             start=StartRecipe(),
             rate=2e-4,  # at 1e-3 nothing is learned: losses stay where guessing leaves them
             clip_seconds=0.013,
@@ -164,6 +164,7 @@ SCALES = {
                 backbone_rate=1.0,
             ),
             epochs=(40, 40, 10),
+            start=StartRecipe(),
             precision="bf16",
         ),
         Scale(

@@ -42,7 +42,7 @@ class StartRecipe:
 
     subjects: int = 2000
     first_seed: int = 450_000
-    epochs: int = 8
+    epochs: int = 24
     batch: int = 16
     rate: float = 5e-4
 
