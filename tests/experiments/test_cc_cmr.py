@@ -87,8 +87,8 @@ def test_encoders_begin_with_weights_that_measured_hearts_whom_no_table_asks(don
     assert "learning the measures of 3 hearts: 5 updates" in said
     other = SMOKE.start.cohort(SMOKE.cohort)
     assert not set(other.seeds) & set(SMOKE.cohort.seeds)
-    with pytest.raises(ValueError, match="among those asked"):
-        replace(SMOKE.start, first_seed=SMOKE.cohort.first_seed + 1).cohort(SMOKE.cohort)
+    with pytest.raises(RefusedInput, match=r"2 of 50002 subjects are among those .* ask 50000 at most"):
+        SMOKE.start.cohort(replace(SMOKE.cohort, subjects=50_002))
     weights = load_file(file)
     begun = read_weights(SMOKE.settings.config, file)  # as `finetune screening --start` reads it
     for name in ("ch4", "sax", "lge"):

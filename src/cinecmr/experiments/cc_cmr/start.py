@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cinecmr.errors import RefusedInput
 from cinecmr.experiments.cc_cmr import cohort as cohorts
 from cinecmr.io.files import write_atomically
 from cinecmr.learn.fit import fit
@@ -50,11 +51,16 @@ class StartRecipe:
         """Who is learned from: nobody that the tables ask.
 
         Raises:
-            ValueError: the two overlap.
+            RefusedInput: so many are asked that the two overlap (`too-many-subjects`).
         """
         found = replace(asked, subjects=self.subjects, first_seed=self.first_seed)
-        if set(found.seeds) & set(asked.seeds):
-            raise ValueError(f"subjects to begin with are among those asked: {found.seeds} and {asked.seeds}")
+        both = range(max(found.seeds.start, asked.seeds.start), min(found.seeds.stop, asked.seeds.stop))
+        if both:
+            raise RefusedInput(
+                "too-many-subjects",
+                f"{len(both)} of {asked.subjects} subjects are among those whom encoders measure before: ask "
+                f"{max(0, self.first_seed - asked.first_seed)} at most",
+            )
         return found
 
     @property
