@@ -1,7 +1,7 @@
 """A pre-training step: time, memory and loss beside the plain eager fp32 step, and how much of it is loading.
 
 python benchmarks/learning.py                        # small grids, a minute on one core
-python benchmarks/learning.py --size published --steps 1
+python benchmarks/learning.py --size published --variants plain seen bf16 both --out results/learning.md
 python benchmarks/learning.py --size published --device cuda --batch 16 --variants plain seen bf16 compiled
 
 Each variant runs in a process of its own, so that its peak of memory is its own; all start from the same weights and
@@ -25,7 +25,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from cinecmr.experiments import provenance
+from cinecmr.io.files import write_text
 from cinecmr.learn.loading import ahead, moved
+from cinecmr.networks.inference import computes_half
 from cinecmr.pretrain import mae
 from cinecmr.pretrain.pool import Entry
 
@@ -34,8 +37,13 @@ VARIANTS = {
     "seen": "hidden patches never computed: the default",
     "bf16": "the default, in bf16",
     "compiled": "the default, compiled",
+    "both": "the default, in bf16 and compiled",
     "recomputed": "the default, blocks computed again in the backward pass",
 }
+
+
+NOTE = """Fastest step of each variant in a process of its own, one after another, from the same weights and samples;
+seconds are the processor's own. The change is that of a loss beside the first variant's, of one sample, in shares."""
 
 
 def settings_of(size: str) -> mae.MAESettings:
@@ -75,7 +83,7 @@ def measured(variant: str, size: str, steps: int, batch: int, device: str, threa
         network = objective.network().to(device)
         for stem in network.enc_down_dict.values():  # type: ignore[union-attr]
             stem.seen_only = variant != "plain"
-        if variant == "compiled":
+        if variant in ("compiled", "both"):
             network.compile()
         optimiser = torch.optim.AdamW(network.parameters(), 1e-4, (0.9, 0.95))
         losses, times, making = [], [], []
@@ -86,7 +94,7 @@ def measured(variant: str, size: str, steps: int, batch: int, device: str, threa
             making.append(time.thread_time() - before)
             return drawn
 
-        half = torch.autocast(device.split(":")[0], torch.bfloat16) if variant == "bf16" else nullcontext()
+        half = torch.autocast(device.split(":")[0], torch.bfloat16) if variant in ("bf16", "both") else nullcontext()
         for drawn in ahead(range(steps + 1), made, 0):
             there = moved(drawn, device)
             before = clock(device)
@@ -113,24 +121,40 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="also write a page")
     parser.add_argument("--only", choices=VARIANTS, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.only:
         print(json.dumps(measured(told.only, told.size, told.steps, told.batch, told.device, told.threads)))
         return
-    found: dict[str, dict[str, Any]] = {}
+    started, found = time.perf_counter(), {}
+    given = [f"--{name}={getattr(told, name)}" for name in ("size", "steps", "batch", "device", "threads")]
     for variant in told.variants:
-        run = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--only", variant], check=True,
+        run = subprocess.run([sys.executable, __file__, *given, "--only", variant], check=True,
                              capture_output=True, text=True)  # fmt: skip
         found[variant] = json.loads(run.stdout.splitlines()[-1])
-    base = found[told.variants[0]]
-    print(f"{told.size} autoencoder, batch {told.batch}, {told.device}, fastest of {told.steps} steps")
-    print(f"{'variant':<12}{'s a step':>10}{'times':>8}{'MiB':>8}{'loss off':>10}{'loading':>9}")
+    rows = as_rows(found)
+    print(f"{told.size} autoencoder, batch {told.batch}, {told.device}, fastest of {told.steps} steps", *rows, sep="\n")
+    if told.out:
+        half = "in the processor" if computes_half(told.device) else "not in the processor"
+        about = provenance.about(
+            started, "torch", device_name=told.device, size=told.size, batch=told.batch, steps=told.steps,
+            threads=told.threads, bf16=half,
+        )  # fmt: skip
+        write_text(told.out, "\n".join(["# A step of pre-training", "", *provenance.as_lines(about), *rows, "", NOTE]))
+
+
+def as_rows(found: dict[str, dict[str, Any]]) -> list[str]:
+    """A Markdown table; every variant beside the first."""
+    base = next(iter(found.values()))
+    rows = ["| variant | s a step | times as fast | MiB | largest change of a loss | loading | |"]
+    rows.append("|---|---|---|---|---|---|---|")
     for variant, one in found.items():
         off = max(abs(a - b) / abs(b) for a, b in zip(one["losses"], base["losses"], strict=True))
         seconds, share = one["seconds"], one["making"] / (one["making"] + one["seconds"])
-        figures = f"{seconds:>10.3f}{base['seconds'] / seconds:>8.2f}{one['mib']:>8.0f}{off:>10.1e}{share:>9.1%}"
-        print(f"{variant:<12}{figures}   {VARIANTS[variant]}")
+        figures = f"{seconds:.3f} | {base['seconds'] / seconds:.2f} | {one['mib']:.0f} | {off:.1e} | {share:.1%}"
+        rows.append(f"| {variant} | {figures} | {VARIANTS[variant]} |")
+    return rows
 
 
 if __name__ == "__main__":
