@@ -101,6 +101,20 @@ def test_centroids_of_two_sequences_that_point_alike_have_cosine_1():
         centroid_cosines(features, features[:5], of)
 
 
+def test_the_centroid_cosine_of_each_class_is_the_slow_formula_of_that_class():
+    (first, of), (second, _) = cohort(2), cohort(3)
+    told = centroid_cosines(first, second, of)
+    for name in range(3):
+        means = []
+        for side in (first, second):
+            rows = [row / np.linalg.norm(row) for row, kind in zip(side, of, strict=True) if kind == name]
+            means.append(sum(rows) / len(rows))
+        one, other = means
+        expected = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+        assert told[name] == pytest.approx(expected), name
+    assert len({round(value, 6) for value in told.values()}) == 3
+
+
 def test_ellipses_are_mean_and_spread_of_each_group():
     told = ellipses([[0.0, 0.0], [2.0, 6.0], [5.0, 5.0]], ["cine", "cine", "lge"])
     assert told["cine"].centre == (1.0, 3.0)

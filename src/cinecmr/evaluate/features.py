@@ -118,10 +118,11 @@ def centroid_cosines(
     a, b = _unit(first), _unit(second)
     if a.shape != b.shape or len(of) != len(a):
         raise ValueError(f"features {a.shape} and {b.shape} of {len(of)} patients: give the same patients in both")
-    means = [(side[of == name].mean(axis=0)[None] for side in (a, b)) for name in names]
-    return {
-        name: float(1 - cosine_distances(one, other)[0, 0]) for name, (one, other) in zip(names, means, strict=True)
-    }
+    found: dict[object, float] = {}
+    for name in names:
+        one, other = (side[of == name].mean(axis=0, keepdims=True) for side in (a, b))
+        found[name] = float(1 - cosine_distances(one, other)[0, 0])
+    return found
 
 
 @dataclass(frozen=True)
