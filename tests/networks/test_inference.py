@@ -33,7 +33,8 @@ def test_a_network_made_ready_gives_the_same_scores(network):
     for image in images:
         with torch.no_grad():
             truth = network(image)["sax"]
-        torch.testing.assert_close(ready(image)["sax"], truth, atol=1e-5, rtol=1e-5)
+        # sums in another order: how far rounding goes differs between processors
+        torch.testing.assert_close(ready(image)["sax"], truth, atol=1e-4, rtol=1e-4)
 
 
 def test_the_network_itself_stays_as_it_was_and_its_weights_are_not_copied(network):

@@ -89,12 +89,7 @@ def finetune(
     wanted = _without_contrast(asked, given, say)
     job = training.Job(chosen, given.question, given.name, out, 0, seed, say, device=device)
     say(f"training on {len(job.part.train)}, threshold on {len(job.part.inner)}, asking {len(job.part.test)}")
-    before = ""
-    if start is None and chosen.start is not None and wanted.encoder == "video_swin":
-        start = starts.make(out, chosen, workers, device, say)
-        before = f", the measures of {chosen.start.learned} synthetic hearts"
-    job = training.begun(job, wanted, start)
-    began = [f"encoders began with weights {job.start_name[:8]}{before}"] if job.start_name else []
+    job, began = _begun(job, wanted, start, workers)
     network = training.trained(job, wanted)
     inner, test = (given.question.samples.take(rows) for rows in (job.part.inner, job.part.test))
     temperature = best_temperature(probabilities(network, inner), inner.classes)
@@ -114,6 +109,16 @@ def finetune(
         trained_on=[f"{len(job.part.train)} of {given.words}; seed {seed}, scale {chosen.name}", *began],
         made=_circumstances(begun),
     )
+
+
+def _begun(job: training.Job, row: Row, start: Path | None, workers: int) -> tuple[training.Job, list[str]]:
+    """The job with the weights that its encoders begin with, and a line that tells which; none where they are drawn."""
+    before, own = "", job.scale.start
+    if start is None and own is not None and row.encoder == "video_swin":
+        start = starts.make(job.folder, job.scale, workers, job.device, job.say)
+        before = f", the measures of {own.learned} synthetic hearts"
+    job = training.begun(job, row, start)
+    return job, [f"encoders began with weights {job.start_name[:8]}{before}"] if job.start_name else []
 
 
 def _circumstances(begun: float) -> dict[str, str]:
