@@ -120,6 +120,8 @@ def joined(device: str = "cpu") -> Iterator[World]:
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
     try:
         yield World(dist.get_rank(), dist.get_world_size(), device)
+        if started:
+            dist.barrier()  # one that leaves while another still writes may take gloo's threads down with it
     finally:
         if started:
             dist.destroy_process_group()
