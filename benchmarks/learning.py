@@ -28,13 +28,15 @@ import torch
 from cinecmr.experiments import provenance
 from cinecmr.io.files import write_text
 from cinecmr.learn.loading import ahead, moved
+from cinecmr.networks._depthwise import Depthwise2d, Depthwise3d
 from cinecmr.networks.inference import computes_half
 from cinecmr.pretrain import mae
 from cinecmr.pretrain.pool import Entry
 
 VARIANTS = {
-    "plain": "every patch computed, fp32, eager",
-    "seen": "hidden patches never computed: the default",
+    "plain": "every patch computed, gradients PyTorch's own, fp32, eager",
+    "whole": "every patch computed, gradients of depthwise convolutions as convolutions",
+    "seen": "hidden patches never computed besides: the default",
     "bf16": "the default, in bf16",
     "compiled": "the default, compiled",
     "both": "the default, in bf16 and compiled",
@@ -82,7 +84,10 @@ def measured(variant: str, size: str, steps: int, batch: int, device: str, threa
         torch.manual_seed(0)
         network = objective.network().to(device)
         for stem in network.enc_down_dict.values():  # type: ignore[union-attr]
-            stem.seen_only = variant != "plain"
+            stem.seen_only = variant not in ("plain", "whole")
+        for layer in network.modules():
+            if isinstance(layer, Depthwise2d | Depthwise3d):
+                layer.by_hand = variant != "plain"
         if variant in ("compiled", "both"):
             network.compile()
         optimiser = torch.optim.AdamW(network.parameters(), 1e-4, (0.9, 0.95))

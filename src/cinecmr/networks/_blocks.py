@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from cinecmr.networks._depthwise import depthwise
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,10 +35,10 @@ def dimensions(dims: int) -> int:
     return dims
 
 
-def conv(dims: int, channels_in: int, channels_out: int, kernel: int, groups: int = 1) -> nn.Module:
+def conv(dims: int, channels_in: int, channels_out: int, kernel: int) -> nn.Module:
     """Convolution with a kernel of `kernel` voxels along every axis that keeps the size."""
     make = _CONVS[dimensions(dims)]
-    return make(channels_in, channels_out, kernel, padding=kernel // 2, groups=groups)
+    return make(channels_in, channels_out, kernel, padding=kernel // 2)
 
 
 def patch_conv(channels_in: int, channels_out: int, patch: Sequence[int]) -> nn.Module:
@@ -165,7 +167,7 @@ class MaskedConvBlock(nn.Module):
         super().__init__()
         self.norm1 = ChannelNorm(channels)
         self.conv1 = conv(dims, channels, channels, 1)
-        self.dw_conv = conv(dims, channels, channels, 5, groups=channels)
+        self.dw_conv = depthwise(dims, channels, 5)
         self.conv2 = conv(dims, channels, channels, 1)
         self.norm2 = ChannelNorm(channels)
         self.mlp = Mlp(channels, dims=dims)
