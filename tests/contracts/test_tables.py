@@ -2,14 +2,18 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
+from filelock import FileLock
 
 from cinecmr.errors import RefusedInput
 from cinecmr.experiments import cinema
 from cinecmr.experiments.cinema.bench import bench
 from cinecmr.experiments.run import RUNS, in_order, reproduce
+from cinecmr.learn.fit import HELD
 from cinecmr.learn.splits import person_of
 
 NAMES = cinema.names()
@@ -103,6 +107,42 @@ def test_a_table_that_was_killed_goes_on_to_the_same_figures(smoke, tmp_path):
     assert any("4 trainings, 1 to do" in line for line in told)
     whole = reproduce(table, smoke, tmp_path / "anew", say=told.append)
     assert page.with_suffix(".csv").read_text() == whole.with_suffix(".csv").read_text()
+
+
+def test_what_another_process_has_in_hand_comes_last(smoke, tmp_path, monkeypatch):
+    monkeypatch.setattr("cinecmr.experiments.run.WAIT", 0.01)
+    table, told = cinema.table("d07"), []
+    job = smoke.job(table.trainings[0], 0)
+    job.folder(tmp_path).mkdir(parents=True)
+    held = FileLock(job.folder(tmp_path) / HELD)
+
+    def say(line):
+        told.append(line)
+        if line.startswith("waiting"):
+            held.release()
+
+    with held:
+        reproduce(table, smoke, tmp_path, say=say)
+    trained = [line.removeprefix("training ") for line in told if line.startswith("training ")]
+    assert len(trained) == 4
+    assert trained[-1] == job.title
+    assert [line for line in told if "waiting" in line] == [f"waiting for another process, which trains {job.title}"]
+
+
+def test_two_processes_share_the_trainings_of_a_table(smoke, out, tmp_path):
+    whole = reproduce(cinema.table("d07"), smoke, out, say=lambda line: None)
+    run = [sys.executable, "-m", "cinecmr.cli", "reproduce", "d07", "--scale", "smoke", "--out", str(tmp_path)]
+    both = [subprocess.Popen([*run, "--results", str(tmp_path / name)], stdout=subprocess.PIPE) for name in "ab"]
+    for one in both:
+        one.communicate()
+    assert [one.returncode for one in both] == [0, 0]
+    for name in "ab":
+        assert (tmp_path / name / "d07-smoke.csv").read_text() == whole.with_suffix(".csv").read_text()
+    logs = list(tmp_path.rglob("log.jsonl"))
+    assert len(logs) == 4
+    for log in logs:
+        updates = [json.loads(line)["update"] for line in log.read_text().splitlines()]
+        assert updates == sorted(set(updates)), "no training was done twice"
 
 
 def test_the_list_tells_the_cost_and_trains_nothing(smoke, tmp_path):

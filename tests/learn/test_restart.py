@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from cinecmr.errors import RefusedInput
 from cinecmr.learn import checkpoint
-from cinecmr.learn.fit import fit
+from cinecmr.learn.fit import fit, in_use
 from cinecmr.learn.recipe import Optimiser, Recipe, Schedule, Stopping
 
 STOPPING = Stopping("negative_error", patience=50)
@@ -141,3 +141,33 @@ def test_a_real_limit_on_what_may_be_written_is_told(tmp_path):
 def test_other_errors_of_the_disk_keep_their_own_name(tmp_path):
     with pytest.raises(PermissionError, match="no"), checkpoint.full_disk_told(tmp_path):
         raise PermissionError(13, "no")
+
+
+def test_a_folder_that_another_run_is_writing_is_refused_and_left_alone(tmp_path):
+    begun = []
+
+    def meanwhile(line):
+        if line["update"] == 6:
+            kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
+            assert in_use(tmp_path)
+            with pytest.raises(RefusedInput, match="another process trains into") as refusal:
+                fit(RECIPE, Line(), tmp_path)
+            assert refusal.value.code == "run-in-use"
+            assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
+            begun.append(line)
+
+    fit(RECIPE, Line(), tmp_path, meanwhile)
+    assert begun
+    assert not in_use(tmp_path)
+    assert not in_use(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_run_that_failed_lets_go_of_its_folder(tmp_path):
+    def fail(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(RECIPE, Line(), tmp_path, fail)
+    assert not in_use(tmp_path)
+    fit(RECIPE, Line(), tmp_path)

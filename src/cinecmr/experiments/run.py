@@ -19,7 +19,7 @@ from cinecmr.experiments import curves, provenance, telling
 from cinecmr.experiments.scoring import Scored, difference, figure
 from cinecmr.io.files import write_text
 from cinecmr.io.subject import subject_name
-from cinecmr.learn.fit import fit
+from cinecmr.learn.fit import IN_USE, fit, in_use
 from cinecmr.learn.loading import moved
 from cinecmr.learn.progress import Bar, clock
 from cinecmr.learn.recipe import hash_of
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 RUNS = "runs"
 TIMED = 2  # samples of the pass that a cost is judged by
+WAIT = 5.0  # seconds until a training that another process has in hand is asked for again
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,7 @@ def reproduce(
         say(line)
     if only_list:
         return None
-    for job in every:
-        train(job, out, device, workers, say)
+    train_all(every, out, device, workers, say)
     scored = {row.labels: [_scored(row, jobs[row.training, seed], bench, seed, out, device, say) for seed in seeds]
               for row in table.rows}  # fmt: skip
     about = provenance.about(
@@ -219,6 +219,35 @@ def _done(job: Job, out: Path) -> int:
         return int(json.loads(lines[-1])["update"])
     except (IndexError, ValueError, KeyError):
         return 0
+
+
+def train_all(jobs: Sequence[Job], out: Path, device: str, workers: int, say: Callable[[str], None]) -> None:
+    """Train what is not trained; what another process has in hand comes last.
+
+    So a table that is started twice, or two that share trainings, share the work.
+    """
+    left, told = list(jobs), set[str]()
+    while left:
+        others = []
+        for job in left:
+            if job.state(out) == "done":
+                continue
+            ready = job.before is None or job.before.state(out) == "done"
+            if not ready or in_use(job.folder(out)):
+                others.append(job)
+                continue
+            try:
+                train(job, out, device, workers, say)
+            except RefusedInput as refusal:  # another process was quicker
+                if refusal.code != IN_USE:
+                    raise
+                others.append(job)
+        if len(others) == len(left):
+            if others[0].recipe.key not in told:
+                say(f"waiting for another process, which trains {others[0].title}")
+                told.add(others[0].recipe.key)
+            time.sleep(WAIT)
+        left = others
 
 
 def train(job: Job, out: Path, device: str, workers: int, say: Callable[[str], None]) -> None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
+from cinecmr.errors import RefusedInput
 from cinecmr.io.files import write_text
 from cinecmr.learn import checkpoint
 from cinecmr.learn.loading import ahead, draw, moved, passes, torch_seed
@@ -33,7 +36,9 @@ if TYPE_CHECKING:
 
     Line = dict[str, float]
 
-__all__ = ["fit", "learning_rate"]
+__all__ = ["fit", "in_use", "learning_rate"]
+IN_USE = "run-in-use"
+HELD = "run.lock"
 
 
 def fit(
@@ -64,11 +69,11 @@ def fit(
 
     Raises:
         ValueError: the folder belongs to another recipe, or the loss is not a number.
-        RefusedInput: the disk is full (`disk-full`), or the weights to start from are missing or do not fit.
+        RefusedInput: the disk is full (`disk-full`), another process trains into the folder (`run-in-use`), or the
+            weights to start from are missing or do not fit.
     """
-    with joined(device) as world, checkpoint.full_disk_told(folder):
+    with joined(device) as world, checkpoint.full_disk_told(folder), _alone(folder, world):
         if world.first:
-            folder.mkdir(parents=True, exist_ok=True)
             _claim(folder, recipe)
         world.wait()
         torch.manual_seed(recipe.seed)
@@ -251,6 +256,33 @@ def _means(recent: list[Line]) -> Line:
     """Means over the updates since the last line."""
     names = dict.fromkeys(name for parts in recent for name in parts)
     return {name: float(np.mean([parts[name] for parts in recent if name in parts])) for name in names}
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a process trains into a folder now."""
+    lock = FileLock(folder / HELD)
+    with suppress(Timeout):
+        if not folder.is_dir():
+            return False
+        with lock.acquire(timeout=0):
+            return False
+    return True
+
+
+@contextmanager
+def _alone(folder: Path, world: World) -> Iterator[None]:
+    """Hold a folder: two runs that wrote into one would spoil its log. The system lets go of what a killed one held."""
+    lock = FileLock(folder / HELD)
+    if world.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(Timeout):
+            lock.acquire(timeout=0)
+    if not world.gathered(lock.is_locked)[0]:
+        raise RefusedInput(IN_USE, f"another process trains into {folder}: let it end, or give another folder")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _claim(folder: Path, recipe: Recipe) -> None:
