@@ -19,7 +19,7 @@ from cinecmr.experiments import curves, provenance, telling
 from cinecmr.experiments.scoring import Scored, difference, figure
 from cinecmr.io.files import write_text
 from cinecmr.io.subject import subject_name
-from cinecmr.learn.fit import IN_USE, fit, in_use
+from cinecmr.learn.fit import fit, in_use
 from cinecmr.learn.loading import moved
 from cinecmr.learn.progress import Bar, clock
 from cinecmr.learn.recipe import hash_of
@@ -239,7 +239,7 @@ def train_all(jobs: Sequence[Job], out: Path, device: str, workers: int, say: Ca
             try:
                 train(job, out, device, workers, say)
             except RefusedInput as refusal:  # another process was quicker
-                if refusal.code != IN_USE:
+                if refusal.code != "run-in-use":
                     raise
                 others.append(job)
         if len(others) == len(left):

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     Line = dict[str, float]
 
 __all__ = ["fit", "in_use", "learning_rate"]
-IN_USE = "run-in-use"
 HELD = "run.lock"
 
 
@@ -278,7 +277,7 @@ def _alone(folder: Path, world: World) -> Iterator[None]:
         with suppress(Timeout):
             lock.acquire(timeout=0)
     if not world.gathered(lock.is_locked)[0]:
-        raise RefusedInput(IN_USE, f"another process trains into {folder}: let it end, or give another folder")
+        raise RefusedInput("run-in-use", f"another process trains into {folder}: let it end, or give another folder")
     try:
         yield
     finally:
