@@ -24,6 +24,15 @@ def test_a_figure_is_the_mean_over_seeds_of_the_mean_over_cases():
     assert found.summary.failures == 0
 
 
+def test_a_column_may_be_the_mean_of_scores_of_which_none_may_miss():
+    both = Column("all", "Both", 100, parts=("a", "b"))
+    cases = [{"a": 0.2, "b": 0.6}, {"a": 0.3, "b": 0.9}, {"a": 1.0}]
+    runs = [[Scored(f"case{n}", f"person{n}", scores) for n, scores in enumerate(cases)]]
+    found = figure(runs, both, 100)
+    assert found.value == pytest.approx(50)
+    assert found.summary.n == 2
+
+
 def test_misses_leave_the_mean_and_are_counted():
     found = figure([run([0.8, math.inf, 0.4])], DICE, 100)
     assert found.value == pytest.approx(60)

@@ -73,7 +73,7 @@ def outputs(runs: Sequence[Sequence[Scored]], column: Column) -> tuple[NDArray[n
     if column.statistic == CV:
         return _visits(runs, column)
     if column.statistic == MEAN:
-        values = [[one.scores.get(column.key, math.nan) for one in run] for run in runs]
+        values = [[column.score(one.scores) for one in run] for run in runs]
         return np.array(values, float), [one.person for one in runs[0]]
     known = [n for n, one in enumerate(runs[0]) if "class" in one.scores]
     classes = max((sum(bool(_CLASS.fullmatch(name)) for name in one.scores) for one in runs[0]), default=0)
@@ -88,7 +88,7 @@ def _visits(runs: Sequence[Sequence[Scored]], column: Column) -> tuple[NDArray[n
     for number, one in enumerate(runs[0]):
         places.setdefault(one.person, []).append(number)
     both = {person: found[:VISITS] for person, found in places.items() if len(found) >= VISITS}
-    values = [[[run[n].scores.get(column.key, math.nan) for n in pair] for pair in both.values()] for run in runs]
+    values = [[[column.score(run[n].scores) for n in pair] for pair in both.values()] for run in runs]
     return np.array(values, float).reshape(len(runs), len(both), VISITS), list(both)
 
 

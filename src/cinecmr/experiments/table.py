@@ -5,6 +5,7 @@ No torch: tables can be listed, and printed ones read, without it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ class Column:
         higher_is_better: whether.
         decimals: that are printed.
         limit: a score worse than this is a failure of the case, in the score's own unit.
+        parts: names of the scores whose mean it is, case by case; the score called `key` where there are none.
     """
 
     key: str
@@ -39,6 +41,16 @@ class Column:
     higher_is_better: bool = False
     decimals: int = 2
     limit: float | None = None
+    parts: tuple[str, ...] = ()
+
+    def score(self, scores: Mapping[str, float]) -> float:
+        """A case's score; NaN where it has none.
+
+        >>> Column("both", "Both", parts=("a", "b")).score({"a": 1.0, "b": 4.0})
+        2.5
+        """
+        found = [scores.get(name, math.nan) for name in self.parts or (self.key,)]
+        return sum(found) / len(found)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from cinecmr.experiments.table import Column, Row, Table, Training
 
 E = TITLES["emidec"]
 STRUCTURES = (Structure.LV, Structure.MYO, Structure.SCAR, Structure.NO_REFLOW)
-DICE = {"dice_lv": "cavity", "dice_wall": "MYO", "dice_infarct": "MI", "dice_no_reflow": "NR", "dice_merged": "mean"}
+DICE = {"dice_lv": "cavity", "dice_wall": "MYO", "dice_infarct": "MI", "dice_no_reflow": "NR"}
 FAR = {"hd95_lv": "cavity", "hd95_wall": "MYO"}
 
 TABLE = Table(
@@ -24,6 +24,7 @@ TABLE = Table(
     ),
     columns=(
         *(Column(key, f"Dice {word} (%)", 100, higher_is_better=True) for key, word in DICE.items()),
+        Column("dice_all", "Dice mean (%)", 100, higher_is_better=True, parts=tuple(DICE)),
         *(Column(key, f"HD95 {word} (mm)") for key, word in FAR.items()),
     ),
     published={
