@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from filelock import FileLock
 from cinecmr.errors import RefusedInput
 from cinecmr.experiments import cinema
 from cinecmr.experiments.cinema.bench import bench
-from cinecmr.experiments.run import RUNS, in_order, reproduce
+from cinecmr.experiments.run import RUNS, in_order, reproduce, spent
 from cinecmr.learn.fit import HELD
 from cinecmr.learn.splits import person_of
 
@@ -41,6 +42,7 @@ def test_a_table_is_made_beside_the_published_one(name, smoke, out):
     assert "- scale: smoke" in text
     assert "- size: short axis of 32 x 32 x 4 voxels of 6 x 6 x 24 mm" in text
     assert "- commit:" in text
+    assert re.search(r"- training: [0-9.]+ (s|min|h), shared with other tables", text)
     for data in table.data:
         assert f"synthetic hearts in place of {cinema.TITLES[data]}" in text
     assert any("trainings" in line and "about" in line for line in told)
@@ -146,6 +148,16 @@ def test_two_processes_share_the_trainings_of_a_table(smoke, out, tmp_path):
     for log in logs:
         updates = [json.loads(line)["update"] for line in log.read_text().splitlines()]
         assert updates == sorted(set(updates)), "no training was done twice"
+
+
+def test_the_time_of_a_training_is_that_of_all_its_parts(smoke, tmp_path):
+    job = smoke.job(cinema.table("d07").trainings[0], 0)
+    assert spent(job, tmp_path) == 0
+    log = job.folder(tmp_path) / "log.jsonl"
+    log.parent.mkdir(parents=True)
+    lines = [{"update": n, "seconds": s} for n, s in ((1, 2.0), (2, 5.0), (3, 1.5), (4, 4.0), (5, 0.5))]
+    log.write_text("\n".join(map(json.dumps, lines)) + '\n{"update": 6, "sec')
+    assert spent(job, tmp_path) == 5.0 + 4.0 + 0.5
 
 
 def test_the_list_tells_the_cost_and_trains_nothing(smoke, tmp_path):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -153,7 +155,8 @@ def reproduce(
               for row in table.rows}  # fmt: skip
     about = provenance.about(
         started, "torch", device_name=device, table=table.name, scale=bench.scale.name, preset=bench.preset,
-        seeds=", ".join(map(str, seeds)), updates=updates_of(every), **bench.told(table.data),
+        seeds=", ".join(map(str, seeds)), updates=updates_of(every),
+        training=f"{clock(sum(spent(job, out) for job in every))}, shared with other tables", **bench.told(table.data),
     )  # fmt: skip
     return told(table, scored, bench.scale, about, results or out)
 
@@ -213,12 +216,23 @@ def seconds_a_sample(job: Job, device: str) -> float:
 
 def _done(job: Job, out: Path) -> int:
     """Updates that a run has behind it, by its log."""
+    lines = _logged(job, out)
+    return int(lines[-1].get("update", 0)) if lines else 0
+
+
+def spent(job: Job, out: Path) -> float:
+    """Seconds that a run trained, by its log, whose clock begins anew wherever a run was killed."""
+    times = [float(line.get("seconds", 0)) for line in _logged(job, out)]
+    return sum(a for a, b in pairwise([*times, 0.0]) if b < a)
+
+
+def _logged(job: Job, out: Path) -> list[dict[str, Any]]:
     log = job.folder(out) / "log.jsonl"
-    lines = log.read_text().splitlines() if log.is_file() else []
-    try:
-        return int(json.loads(lines[-1])["update"])
-    except (IndexError, ValueError, KeyError):
-        return 0
+    found = []
+    for line in log.read_text().splitlines() if log.is_file() else ():
+        with suppress(ValueError):  # a kill may have cut the last one short
+            found.append(json.loads(line))
+    return found
 
 
 def train_all(jobs: Sequence[Job], out: Path, device: str, workers: int, say: Callable[[str], None]) -> None:
