@@ -146,6 +146,9 @@ def test_a_curve_has_a_line_a_model_by_the_number_of_subjects(tmp_path):
     assert [(x, round(y, 6)) for x, y, *_ in told["UNet"]] == [(5.0, 60.0), (50.0, 80.0)]
     assert [x for x, *_ in told["CineMA"]] == [5.0]
     draw(table, figures, tmp_path / "c.svg")
-    assert "<svg" in (tmp_path / "c.svg").read_text()
+    drawn = (tmp_path / "c.svg").read_text()
+    assert ">CineMA</text>" in drawn, "words stay words"
+    draw(table, figures, tmp_path / "again.svg")
+    assert (tmp_path / "again.svg").read_text() == drawn
     with pytest.raises(ValueError, match="no number of subjects"):
         number_of("all")

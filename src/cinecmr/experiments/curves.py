@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cinecmr.io.files import write_atomically
 
@@ -72,4 +72,12 @@ def draw(table: Table, figures: Mapping[tuple[str, ...], Sequence[Figure | None]
         axis.grid(alpha=0.3)
         if not at:
             axis.legend(frameon=False, fontsize=8)
-    write_atomically(path, lambda target: drawing.savefig(target, format="svg", metadata={"Date": None}))
+    save_svg(drawing, path)
+
+
+def save_svg(figure: Any, path: Path) -> None:
+    """Write a matplotlib figure as SVG: words stay words, and the same figure makes the same file."""
+    from matplotlib import rc_context
+
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "cinecmr"}):
+        write_atomically(path, lambda target: figure.savefig(target, format="svg", metadata={"Date": None}))

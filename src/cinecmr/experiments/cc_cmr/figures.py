@@ -15,7 +15,7 @@ from cinecmr.evaluate.features import ellipses
 from cinecmr.evaluate.tsne import tsne
 from cinecmr.experiments.cc_cmr import statistics
 from cinecmr.experiments.cc_cmr.rows import CC_CMR, FUSION
-from cinecmr.io.files import write_atomically
+from cinecmr.experiments.curves import save_svg
 from cinecmr.tasks.screening_data import CINES
 
 if TYPE_CHECKING:
@@ -117,8 +117,5 @@ def _name(axis: Any, x: str, y: str) -> None:
 
 
 def _save(path: Path, figure: Any) -> Path:
-    from matplotlib import rc_context
-
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "cinecmr"}):
-        write_atomically(path, lambda target: figure.savefig(target, metadata={"Date": None}))
+    save_svg(figure, path)
     return path

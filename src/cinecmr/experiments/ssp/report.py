@@ -12,11 +12,12 @@ import numpy as np
 
 from cinecmr.evaluate.bootstrap import Paired, paired
 from cinecmr.evaluate.intervals import holm
+from cinecmr.experiments.curves import save_svg
 from cinecmr.experiments.provenance import as_json, as_lines, into_page
 from cinecmr.experiments.ssp import plan as planning
 from cinecmr.experiments.ssp.plan import EPOCHS, METHODS, NNUNET, SCRATCH, TITLES, UPDATES, Job, Plan
 from cinecmr.experiments.ssp.runs import rows_of, splits_of
-from cinecmr.io.files import write_atomically, write_text
+from cinecmr.io.files import write_text
 from cinecmr.pretrain.collapse import CollapseWatch
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def write(
     header = ",".join(rows[0])
     write_text(out / "results.csv", "\n".join([header, *(",".join(map(str, r.values())) for r in rows)]) + "\n")
     write_text(out / "results.json", as_json({"about": about, "sentences": told, "cells": rows}))
-    write_atomically(out / "curve.svg", lambda path: draw(path, found))
+    draw(out / "curve.svg", found)
     return told
 
 
@@ -313,4 +314,4 @@ def draw(path: Path, found: Sequence[Cell]) -> None:
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("mean Dice of RV, MYO and LV")
     axes[-1].legend(frameon=False, fontsize=8)
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    save_svg(figure, path)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cinecmr.anatomy import Structure, View
+from cinecmr.experiments.curves import save_svg
 from cinecmr.experiments.tagged_prior.laboratory import made
 from cinecmr.experiments.tagged_prior.rows import Fit
 from cinecmr.geometry import apply_affine
-from cinecmr.io.files import write_atomically, write_text
+from cinecmr.io.files import write_text
 from cinecmr.measure.clock import beat_shares
 from cinecmr.motion import beat
 
@@ -89,4 +90,4 @@ def _draw(fields: Sequence[tuple[str, Subject, Motion]], path: Path) -> None:
                     scale_units="xy", scale=1, width=0.006)  # fmt: skip
         axis.set(xticks=[], yticks=[], xlim=(-0.5, picture.shape[0] - 0.5), ylim=(picture.shape[1] - 0.5, -0.5))
         axis.set_title(title, fontsize=8)
-    write_atomically(path, lambda target: drawing.savefig(target, format="svg", metadata={"Date": None}))
+    save_svg(drawing, path)
